@@ -1,0 +1,148 @@
+"""Checkpoint -> bundle folder: graphs, manifest, golden data, verification. All or nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import torch
+from tqdm import tqdm
+
+from export.onnx_graph import OPSET, to_onnx
+from export.stages import cut
+from export.verification import Verifier
+from models.checkpoint import Card, Checkpoint
+from models.config import IdsInput, SequenceHead
+from models.sumformer import Sumformer
+from service.bundle import GOLDEN, MANIFEST, VERIFICATION, Bundle, write_golden
+from service.errors import SumserveError
+from service.manifest import Architecture, IdsColumn, Manifest, Output, Stage, VectorColumn
+from service.session import Options, Session
+
+TOLERANCE = 1e-5
+GOLDEN_LENGTHS = (1, 2, 16, 17, 40, 100, 0)
+
+
+class ExportError(SumserveError):
+    """The bundle cannot be written."""
+
+
+def export(
+    checkpoint: Checkpoint, root: Path, version: str, options: Options, force: bool = False
+) -> Path:
+    """Write and verify ``root/name/version``; nothing is left behind unless all went well.
+
+    Raises ExportError when the folder exists and ``force`` is not set, VerificationError when
+    the bundle does not answer what the checkpoint answers.
+    """
+    final = root / checkpoint.card.name / version
+    if final.exists() and not force:
+        raise ExportError(f"{final} exists; choose another version, or --force to replace it")
+    with _all_or_nothing(final) as folder:
+        stages = _write_stages(checkpoint.model, folder)
+        draft = _manifest(checkpoint, version, stages, _hashes(folder))
+        session = Session(Bundle(folder, draft), options)
+        _write_proof(folder, Verifier(checkpoint.model, session), options)
+        manifest = _manifest(checkpoint, version, stages, _hashes(folder))
+        (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n")
+        Bundle.open(folder)
+    return final
+
+
+def _write_stages(model: Sumformer, folder: Path) -> list[Stage]:
+    stages = []
+    for i, graph in enumerate(tqdm(cut(model), "export", unit="stage")):
+        file = f"stage{i}.onnx"
+        (folder / file).write_bytes(to_onnx(graph))
+        stages.append(Stage(file=file, summary_width=graph.summary_width))
+    return stages
+
+
+def _manifest(
+    checkpoint: Checkpoint, version: str, stages: list[Stage], files: dict[str, str]
+) -> Manifest:
+    card, config = checkpoint.card, checkpoint.card.model
+    return Manifest(
+        name=card.name,
+        version=version,
+        task=card.task,
+        architecture=_architecture(checkpoint.model),
+        columns=(_column(card),),
+        outputs=(_output(card),),
+        equivariant=True,
+        positional=False,
+        min_length=config.min_length,
+        max_length=config.max_length,
+        trained_lengths=card.trained_lengths,
+        stages=tuple(stages),
+        opset=OPSET,
+        tolerance=TOLERANCE,
+        files=files,
+    )
+
+
+def _architecture(model: Sumformer) -> Architecture:
+    return Architecture(
+        name=model.config.architecture,
+        parameters=sum(p.numel() for p in model.parameters()),
+        layers=len(model.config.layers),
+        latent_dims=tuple(pool.latent_dim for pool in model.pools()),
+    )
+
+
+def _column(card: Card) -> VectorColumn | IdsColumn:
+    column = card.model.input
+    if isinstance(column, IdsInput):
+        return IdsColumn(name=column.name, low=column.low, high=column.high)
+    return VectorColumn(name=column.name, width=column.width)
+
+
+def _output(card: Card) -> Output:
+    head = card.model.head
+    per = "sequence" if isinstance(head, SequenceHead) else "token"
+    return Output(name=head.name, per=per, width=head.width, labels=card.labels)
+
+
+def _write_proof(folder: Path, verifier: Verifier, options: Options) -> None:
+    """golden.npz and verification.json, both made by the session class that will serve."""
+    pack = verifier.draw(verifier.allowed(GOLDEN_LENGTHS), np.random.default_rng(3))
+    outputs = {verifier.output.name: verifier.reference(pack).astype(np.float32)}
+    write_golden(folder / GOLDEN, pack, outputs)
+    proof = {
+        "reference": "the checkpoint's forward in float64",
+        "torch": torch.__version__,
+        "onnxruntime": onnxruntime.__version__,
+        "options": asdict(options),
+        "tolerance": TOLERANCE,
+        "cases": verifier.run(),
+    }
+    (folder / VERIFICATION).write_text(json.dumps(proof, indent=2) + "\n")
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    files = sorted(folder.iterdir())
+    return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+
+
+@contextmanager
+def _all_or_nothing(final: Path) -> Iterator[Path]:
+    """A scratch folder that becomes ``final`` when the block succeeds, and is gone when not."""
+    final.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{final.name}-", dir=final.parent))
+    try:
+        yield scratch
+        scratch.chmod(0o755)
+        if final.exists():
+            shutil.rmtree(final)
+        os.rename(scratch, final)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)

@@ -1,0 +1,50 @@
+"""One stage -> the bytes of one ONNX graph, with every size that varies left open."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+
+import torch
+from torch.export import Dim
+
+from export.stages import StageGraph
+
+OPSET = 20
+
+# Which dimension of which input varies, and what sets it.
+_DYNAMIC = {
+    "summary": "sequences",
+    "count": "sequences",
+    "rows": "blocks",
+    "sizes": "blocks",
+}
+
+
+def to_onnx(stage: StageGraph) -> bytes:
+    """Trace a stage and serialise it, weights included (one file, below 2 GB)."""
+    names = {name: _DYNAMIC.get(name, "tokens") for name in stage.inputs}
+    dims = {size: Dim(size) for size in set(names.values())}
+    with _Quiet(), torch.no_grad():
+        program = torch.onnx.export(
+            stage.module.eval(),
+            tuple(stage.inputs.values()),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=list(stage.inputs),
+            output_names=list(stage.outputs),
+            dynamic_shapes=tuple({0: dims[size]} for size in names.values()),
+            external_data=False,
+            verbose=False,
+        )
+    assert program is not None
+    return bytes(program.model_proto.SerializeToString())
+
+
+class _Quiet(warnings.catch_warnings):
+    """The exporter's own deprecations and notes concern its authors, not ours."""
+
+    def __enter__(self) -> None:
+        super().__enter__()
+        warnings.simplefilter("ignore")
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)

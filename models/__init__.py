@@ -1,0 +1,1 @@
+"""Torch side: architectures, tasks, training, checkpoints. Knows nothing of ONNX or HTTP."""

@@ -1,0 +1,119 @@
+"""scikit-learn's bundled 8x8 digits, each image as the set of its non-zero pixels.
+
+A token is (column 0..7, row 0..7, intensity 1..16), raw. 80/20 stratified split with seed 0; a
+tenth of the 80 is held out for validation. Training sets are shifted, scaled and rotated a little.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from math import pi
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from models.config import LayerConfig, PoolConfig, SequenceHead, SumformerConfig, VectorInput
+from models.pack import Pack
+from models.sumformer import Sumformer
+from models.tasks.task import Recipe
+
+SPLIT_SEED = 0
+BATCH = 128
+
+_POOL = PoolConfig(phi=(64, 64), latent_dim=64, aggregation="mean", count=True)
+_LAYER = LayerConfig(pool=_POOL, psi=(128,), width=64, residual=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Sets:
+    """Labelled sets: arrays of shape (n, 3) and their digits."""
+
+    sequences: list[np.ndarray]
+    labels: np.ndarray
+
+    def part(self, indices: np.ndarray) -> Sets:
+        """The sets at these indices."""
+        return Sets([self.sequences[i] for i in indices], self.labels[indices])
+
+
+def points(image: np.ndarray) -> np.ndarray:
+    """8x8 image -> (n, 3) float32 rows (column, row, intensity) of its non-zero pixels."""
+    y, x = np.nonzero(image)
+    return np.stack([x, y, image[y, x]], axis=1).astype(np.float32)
+
+
+@cache
+def splits() -> dict[str, Sets]:
+    """``train``, ``validation`` and ``test``; always the same."""
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
+    bunch = load_digits()
+    every = Sets([points(image) for image in bunch.images], bunch.target)
+    rest, test = train_test_split(
+        np.arange(len(bunch.target)), test_size=0.2, stratify=every.labels, random_state=SPLIT_SEED
+    )
+    train, validation = train_test_split(
+        rest, test_size=0.1, stratify=every.labels[rest], random_state=SPLIT_SEED
+    )
+    parts = {"train": train, "validation": validation, "test": test}
+    return {name: every.part(indices) for name, indices in parts.items()}
+
+
+def augment(pack: Pack, generator: torch.Generator) -> Pack:
+    """Shift by up to a pixel, scale by up to 15 % and rotate by up to 15 degrees, per set."""
+    n = len(pack.counts)
+    shift, scale, turn = (2 * torch.rand(n, k, generator=generator) - 1 for k in (2, 2, 1))
+    angle = (turn[:, 0] * pi / 12)[pack.owner]
+    x, y = ((pack.tokens[:, :2] - 3.5) * (1 + 0.15 * scale)[pack.owner]).T
+    turned = torch.stack([x * angle.cos() - y * angle.sin(), x * angle.sin() + y * angle.cos()], 1)
+    moved = turned + 3.5 + shift[pack.owner]
+    return Pack(torch.cat([moved, pack.tokens[:, 2:]], 1), pack.counts, pack.owner)
+
+
+class Digits:
+    """Which digit a set of pixels shows: one row of ten logits per sequence."""
+
+    name = "digits"
+    kind: Literal["classification"] = "classification"
+    labels = tuple("0123456789")
+    trained_lengths = (16, 42)
+    recipe = Recipe(steps=3000, learning_rate=3e-3, weight_decay=0.02, evaluate_every=100)
+    config = SumformerConfig(
+        input=VectorInput(name="pixels", width=3),
+        embedding=64,
+        layers=(_LAYER, _LAYER),
+        head=SequenceHead(name="digit", width=10, pool=_POOL, rho=(64,)),
+    )
+
+    def fit(self, model: Sumformer) -> None:
+        model.embed.fit(torch.from_numpy(np.concatenate(splits()["train"].sequences)))
+
+    def batch(self, generator: torch.Generator) -> tuple[Pack, Tensor]:
+        train = splits()["train"]
+        chosen = torch.randint(len(train.labels), (BATCH,), generator=generator).numpy()
+        part = train.part(chosen)
+        return augment(Pack.of_sequences(part.sequences), generator), torch.from_numpy(part.labels)
+
+    def loss(self, output: Tensor, target: Tensor) -> Tensor:
+        return cross_entropy(output, target, label_smoothing=0.05)
+
+    def validate(self, model: Sumformer) -> dict[str, float]:
+        figures = self._figures(model, splits()["validation"])
+        return {**figures, "score": figures["accuracy"] - 0.1 * figures["loss"]}
+
+    def test(self, model: Sumformer) -> dict[str, float]:
+        return self._figures(model, splits()["test"])
+
+    def _figures(self, model: Sumformer, sets: Sets) -> dict[str, float]:
+        logits = model(Pack.of_sequences(sets.sequences))
+        target = torch.from_numpy(sets.labels)
+        hits = (logits.argmax(1) == target).float().mean()
+        return {"accuracy": hits.item(), "loss": cross_entropy(logits, target).item()}
+
+
+TASK = Digits()

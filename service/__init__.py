@@ -1,0 +1,1 @@
+"""The server: bundles, engine and HTTP. Never imports torch, models or export."""

@@ -1,0 +1,72 @@
+"""Pure ASGI middleware: a request id on every response, and one log line per request."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+import uuid
+from typing import Any
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.readiness import Readiness
+
+SCOPE_KEY = "sumserve.log"
+_ID = re.compile(r"[A-Za-z0-9_.:/+=-]{1,128}")
+
+log = logging.getLogger("sumserve.access")
+
+
+class AccessLog:
+    """Wraps the whole application; handlers add fields by `note`."""
+
+    def __init__(self, app: ASGIApp, readiness: Readiness) -> None:
+        self._app, self._readiness = app, readiness
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        fields: dict[str, Any] = {"request_id": _request_id(scope), "status": None}
+        scope[SCOPE_KEY] = fields
+        started = time.perf_counter()
+
+        async def send_noting(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                fields["status"] = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-Id"] = fields["request_id"]
+                if self._readiness.draining:
+                    headers["Connection"] = "close"  # the next request belongs to another server
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_noting)
+        finally:
+            duration = round((time.perf_counter() - started) * 1e3, 3)
+            log.info("request", extra={"fields": _line(scope, fields, duration)})
+
+
+def note(scope: Scope, **fields: Any) -> None:
+    """Add fields to the request's log line."""
+    scope[SCOPE_KEY].update(fields)
+
+
+def _request_id(scope: Scope) -> str:
+    """The client's own id when it is harmless in a log and a header, otherwise a new one."""
+    given = Headers(scope=scope).get("x-request-id", "")
+    return given if _ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def _line(scope: Scope, fields: dict[str, Any], duration_ms: float) -> dict[str, Any]:
+    client = scope.get("client")
+    return {
+        **fields,
+        "method": scope["method"],
+        "path": scope["path"],
+        "client": client[0] if client else None,
+        "duration_ms": duration_ms,
+    }

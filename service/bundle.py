@@ -1,0 +1,104 @@
+"""The bundle folder: bundle.json and the files it vouches for. Knows nothing of onnxruntime."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from pydantic import ValidationError
+
+from service.errors import BundleError
+from service.manifest import Manifest
+from service.pack import Array, Pack
+
+MANIFEST, GOLDEN, VERIFICATION = "bundle.json", "golden.npz", "verification.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A bundle whose manifest has been read."""
+
+    folder: Path
+    manifest: Manifest
+
+    @classmethod
+    def open(cls, folder: Path) -> Bundle:
+        """Read bundle.json and check every file against it; BundleError names the culprit."""
+        path = folder / MANIFEST
+        try:
+            manifest = Manifest.model_validate_json(path.read_bytes())
+        except OSError as error:
+            raise BundleError(f"{path}: {error.strerror}") from error
+        except ValidationError as error:
+            raise BundleError(f"{path}: {_first(error)}") from error
+        bundle = cls(folder, manifest)
+        for name in (GOLDEN, *(stage.file for stage in manifest.stages)):
+            if name not in manifest.files:
+                raise BundleError(f"{path}: 'files' has no SHA-256 for {name}")
+        for name in manifest.files:
+            bundle.read(name)
+        return bundle
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a file, exactly those the manifest vouches for."""
+        path = self.folder / name
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise BundleError(f"{path}: {error.strerror}") from error
+        found = hashlib.sha256(data).hexdigest()
+        if found != self.manifest.files[name]:
+            raise BundleError(
+                f"{path}: corrupted, SHA-256 is {found[:12]}... and {MANIFEST} says "
+                f"{self.manifest.files[name][:12]}..."
+            )
+        return data
+
+    def golden(self) -> tuple[Pack, dict[str, Array]]:
+        """The pack and the outputs recorded at export, computed by the checkpoint itself."""
+        with np.load(io.BytesIO(self.read(GOLDEN)), allow_pickle=False) as arrays:
+            columns = {c.name: arrays[f"input.{c.name}"] for c in self.manifest.columns}
+            outputs = {o.name: arrays[f"output.{o.name}"] for o in self.manifest.outputs}
+            return Pack(columns, arrays["lengths"]), outputs
+
+
+def write_golden(path: Path, pack: Pack, outputs: dict[str, Array]) -> None:
+    """Write what `Bundle.golden` reads."""
+    arrays = {f"input.{name}": values for name, values in pack.columns.items()}
+    arrays |= {f"output.{name}": values for name, values in outputs.items()}
+    np.savez_compressed(path, lengths=pack.lengths, **arrays)  # type: ignore[arg-type]
+
+
+def find_bundles(root: Path) -> list[Path]:
+    """The newest ``root/name/version`` of every name, in order of names."""
+    if not root.is_dir():
+        raise BundleError(f"{root}: not a folder of bundles (name/version/{MANIFEST})")
+    newest: dict[str, Path] = {}
+    for path in sorted(root.glob(f"*/*/{MANIFEST}"), key=lambda p: _version(p.parent)):
+        newest[path.parent.parent.name] = path.parent
+    if not newest:
+        raise BundleError(f"{root}: holds no bundle (name/version/{MANIFEST})")
+    return [newest[name] for name in sorted(newest)]
+
+
+def open_named(folder: Path) -> Bundle:
+    """Open ``name/version`` and check that the manifest agrees with the folder's names."""
+    bundle = Bundle.open(folder)
+    said, found = (bundle.manifest.name, bundle.manifest.version), folder.parts[-2:]
+    if said != found:
+        raise BundleError(f"{folder / MANIFEST}: is {'/'.join(said)} and lies in {'/'.join(found)}")
+    return bundle
+
+
+def _version(folder: Path) -> int:
+    if not folder.name.isdigit():
+        raise BundleError(f"{folder}: a version folder is named by a number")
+    return int(folder.name)
+
+
+def _first(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    return f"{'.'.join(map(str, problem['loc'])) or 'top level'}: {problem['msg']}"

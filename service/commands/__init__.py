@@ -1,0 +1,1 @@
+"""The sub-commands that serving needs; one module each, loaded when named."""

@@ -1,0 +1,41 @@
+"""Ask a running server whether it is ready: exit code 0 when it is, 1 when it is not.
+
+    sumserve health --port 8080
+
+Made for a container's HEALTHCHECK: no shell, no curl. --live asks only whether the process
+answers. Host and port default to SUMSERVE_HOST and SUMSERVE_PORT, as for `serve`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from service.settings import load_settings
+
+SUMMARY = "ask a running server whether it is ready"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Where the server is."""
+    parser.add_argument("--host", help="address of the server")
+    parser.add_argument("--port", help="port of the server")
+    parser.add_argument("--live", action="store_true", help="liveness instead of readiness")
+    parser.add_argument("--seconds", type=float, default=3.0, help="patience (default: 3)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the state; 0 when healthy."""
+    from http.client import HTTPConnection, HTTPException
+
+    settings = load_settings(os.environ, {"host": args.host, "port": args.port})
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
+    connection = HTTPConnection(host, settings.port, timeout=args.seconds)
+    try:
+        connection.request("GET", f"/v2/health/{'live' if args.live else 'ready'}")
+        response = connection.getresponse()
+        print(response.read().decode(errors="replace"))
+        return 0 if response.status == 200 else 1
+    except (OSError, HTTPException) as error:
+        print(f"no answer from {host}:{settings.port}: {error}")
+        return 1

@@ -1,0 +1,107 @@
+"""Run a bundle over a file without a server: JSON lines in, JSON lines out.
+
+    echo '[[0,0,5],[3,4,16]]' | sumserve predict deploy/bundles/digits/1 -
+
+Each input line is one sequence as in a request's "sequences": a list of vectors or of ids. Each
+output line is {"output": ...}, with "label" and "probabilities" for a classifier, in order. A bad
+line stops the run with its number; the lines before it have been answered. `-` is standard input.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from service.manifest import Manifest
+    from service.pack import Array
+    from service.session import Session
+
+SUMMARY = "run a bundle over a file of JSON lines"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What to run, on what."""
+    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="bundle folder")
+    parser.add_argument("file", type=Path, metavar="FILE", help="JSON lines, or - for stdin")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: cpu")
+    parser.add_argument("--threads", type=int, default=0, help="0: as many as CPUs (default)")
+    parser.add_argument(
+        "--step-tokens", type=int, default=16_384, help="tokens packed together (default: 16384)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Answer every line on standard output; progress goes to standard error."""
+    import sys
+
+    from tqdm import tqdm
+
+    from service.bundle import Bundle
+    from service.errors import RequestFileError
+    from service.session import Options, Session
+    from service.settings import available_cpus
+
+    bundle = Bundle.open(args.bundle)
+    session = Session(bundle, Options(args.device, args.threads or available_cpus()))
+    try:
+        lines = sys.stdin.buffer if str(args.file) == "-" else args.file.open("rb")
+    except OSError as error:
+        raise RequestFileError(f"{args.file}: {error.strerror}") from error
+    with lines:
+        sequences = tqdm(_parse(lines, bundle.manifest), "predict", unit="seq", disable=None)
+        for batch in _batches(sequences, args.step_tokens):
+            for line in _answers(session, batch):
+                sys.stdout.buffer.write(line + b"\n")
+    return 0
+
+
+def _parse(lines: Iterable[bytes], manifest: Manifest) -> Iterator[Array]:
+    from service.errors import BadRequest, RequestFileError
+    from service.wire import decode
+
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            yield decode(b'{"sequences":[' + line + b"]}", manifest, max_tokens=10**9)[0]
+        except BadRequest as error:
+            raise RequestFileError(f"line {number}: {error}") from error
+
+
+def _batches(sequences: Iterable[Array], most_tokens: int) -> Iterator[list[Array]]:
+    """Consecutive sequences of up to ``most_tokens`` tokens, and what came before an error."""
+    from service.errors import RequestFileError
+
+    batch: list[Array] = []
+    tokens = 0
+    try:
+        for sequence in sequences:
+            if batch and tokens + len(sequence) > most_tokens:
+                yield batch
+                batch, tokens = [], 0
+            batch.append(sequence)
+            tokens += len(sequence)
+    except RequestFileError:
+        if batch:
+            yield batch
+        raise
+    if batch:
+        yield batch
+
+
+def _answers(session: Session, batch: list[Array]) -> Iterator[bytes]:
+    from service.answer import answer_fields, dumps
+    from service.engine import Answer
+    from service.pack import Pack
+
+    manifest = session.manifest
+    pack = Pack.of(manifest.columns[0].name, batch)
+    found = session.run(pack)
+    outputs = {o.name: pack.per_sequence(found[o.name], o.per) for o in manifest.outputs}
+    fields: dict[str, Any] = answer_fields(manifest, Answer(outputs, 0.0, 0.0))
+    singular = {"outputs": "output", "labels": "label", "probabilities": "probabilities"}
+    for i in range(len(batch)):
+        yield dumps({singular[name]: values[i] for name, values in fields.items()})

@@ -1,0 +1,35 @@
+"""Serve the newest version of every bundle under --models over HTTP.
+
+    sumserve serve --models deploy/bundles --port 8080
+    curl -s localhost:8080/v1/models
+
+Every setting is a flag and an environment variable; the flag wins. A bad or unknown setting, or a
+bundle that is corrupted or misses its golden outputs, stops the start with one line that names it.
+On SIGTERM the server stops being ready, serves on for --grace-seconds, then finishes what is in
+flight, for --drain-seconds at most.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from service.settings import add_flags, load_settings
+
+SUMMARY = "answer HTTP requests with the bundles of a folder"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """One flag per setting."""
+    add_flags(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until told to stop."""
+    from service import logs
+    from service.server import serve
+
+    settings = load_settings(os.environ, vars(args))
+    logs.configure(settings.log_level)
+    serve(settings)
+    return 0

@@ -1,0 +1,112 @@
+"""Every error sumserve raises on purpose. Each class owns its HTTP status.
+
+    SumserveError
+    ├── StartupError             the process cannot start: exit code 1, one clear line
+    │   ├── SettingsError        names the key
+    │   ├── BundleError          names the file
+    │   ├── RequestFileError     names the line of a file of inputs
+    │   └── DeviceError          names the device asked for
+    └── ServiceError             an answer to one request, as {"error": message}
+        ├── BadRequest       400
+        ├── UnknownModel     404
+        ├── SlowBody         408
+        ├── TooLarge         413
+        ├── UnsupportedMedia 415
+        ├── QueueFull        429  with Retry-After
+        ├── ClientGone       499  for the log: nobody reads the answer
+        ├── StepFailed       500
+        └── NotServing       503  with Retry-After
+
+Messages of ServiceErrors reach the client: they name fields and limits, never paths.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class SumserveError(Exception):
+    """Root of the family."""
+
+
+class StartupError(SumserveError):
+    """The process cannot start."""
+
+
+class SettingsError(StartupError):
+    """A setting is unknown or has a bad value."""
+
+
+class BundleError(StartupError):
+    """A bundle file is missing, corrupted or inconsistent."""
+
+
+class RequestFileError(StartupError):
+    """A file of inputs cannot be read."""
+
+
+class DeviceError(StartupError):
+    """The device asked for is not the device to be had."""
+
+
+class ServiceError(SumserveError):
+    """An answer to one request."""
+
+    status: ClassVar[int] = 500
+    headers: ClassVar[dict[str, str]] = {}
+
+
+class BadRequest(ServiceError):
+    """The request cannot be understood or does not fit the model."""
+
+    status = 400
+
+
+class UnknownModel(ServiceError):
+    """No model of that name is served."""
+
+    status = 404
+
+
+class SlowBody(ServiceError):
+    """The body did not arrive in time."""
+
+    status = 408
+    headers: ClassVar[dict[str, str]] = {"Connection": "close"}
+
+
+class TooLarge(ServiceError):
+    """The body is larger than the limit; what is left of it is not read."""
+
+    status = 413
+    headers: ClassVar[dict[str, str]] = {"Connection": "close"}
+
+
+class UnsupportedMedia(ServiceError):
+    """The body's type or encoding is not one the server reads."""
+
+    status = 415
+
+
+class QueueFull(ServiceError):
+    """The queue is at its bound."""
+
+    status = 429
+    headers: ClassVar[dict[str, str]] = {"Retry-After": "1"}
+
+
+class ClientGone(ServiceError):
+    """The client left before its body had arrived."""
+
+    status = 499
+
+
+class StepFailed(ServiceError):
+    """The model failed on this request's own input."""
+
+
+class NotServing(ServiceError):
+    """The server is starting or draining."""
+
+    status = 503
+    headers: ClassVar[dict[str, str]] = {"Retry-After": "1"}

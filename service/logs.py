@@ -1,0 +1,34 @@
+"""Logging as JSON lines on standard error, one object per line."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+from service.answer import dumps
+
+
+class JsonFormatter(logging.Formatter):
+    """time, level, logger, message; then the record's own ``fields``, and a traceback if any."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One record as one JSON line."""
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return dumps(line).decode()
+
+
+def configure(level: str) -> None:
+    """Send every logger's lines to standard error, from ``level`` up."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter())
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

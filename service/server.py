@@ -1,0 +1,88 @@
+"""The process: load bundles, listen, and on SIGTERM drain without losing an accepted request."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import time
+from types import FrameType
+
+import uvicorn
+
+from service.api import Service, create_app
+from service.bundle import find_bundles, open_named
+from service.engine import Engine
+from service.errors import StartupError
+from service.readiness import Readiness
+from service.scheduler import Scheduler
+from service.session import Options, Session
+from service.settings import Settings
+from service.verification import check_golden
+
+log = logging.getLogger("sumserve.server")
+
+
+def serve(settings: Settings) -> None:
+    """Serve until told to stop. Raises StartupError when a bundle or a setting is at fault."""
+    service = load(settings)
+    config = uvicorn.Config(
+        create_app(service),
+        host=settings.host,
+        port=settings.port,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=settings.keep_alive_seconds,
+        timeout_graceful_shutdown=max(1, round(settings.drain_seconds)),
+    )
+    server = Server(config, service.readiness, settings.grace_seconds)
+    try:
+        server.run()
+    except SystemExit as error:  # uvicorn's way of saying that the port is taken
+        raise StartupError(f"cannot listen on {settings.host}:{settings.port}") from error
+
+
+def load(settings: Settings) -> Service:
+    """Open every bundle, check it against its golden data, and set up the engine."""
+    options = Options(settings.device, settings.thread_count(), settings.slice_tokens)
+    sessions: dict[str, Session] = {}
+    for folder in find_bundles(settings.models):
+        bundle = open_named(folder)
+        session = Session(bundle, options)
+        error = check_golden(bundle, session)
+        name, version = bundle.manifest.name, bundle.manifest.version
+        log.info("loaded %s/%s on %s, golden error %.1e", name, version, settings.device, error)
+        sessions[name] = session
+    manifests = {name: session.manifest for name, session in sessions.items()}
+    engine = Engine(sessions, Scheduler(settings.step_tokens, settings.queue_tokens))
+    return Service(settings, manifests, engine, Readiness())
+
+
+class Server(uvicorn.Server):
+    """uvicorn, with a grace between "not ready" and "not listening" on SIGTERM.
+
+    In the grace every response closes its connection, so that by its end clients are elsewhere.
+    """
+
+    def __init__(self, config: uvicorn.Config, readiness: Readiness, grace: float) -> None:
+        super().__init__(config)
+        self._readiness, self._grace = readiness, grace
+        self._leave_at = float("inf")
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """First SIGTERM: drain. SIGINT or a second signal: stop listening now."""
+        if sig == signal.SIGINT or self._readiness.draining:
+            self.force_exit = self.should_exit
+            self.should_exit = True
+        else:
+            self._leave_at = time.monotonic() + self._grace
+        self._readiness.draining = True
+
+    async def on_tick(self, counter: int) -> bool:
+        """uvicorn's heartbeat, ten times a second."""
+        if time.monotonic() >= self._leave_at:
+            self.should_exit = True
+        return await super().on_tick(counter)

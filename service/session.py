@@ -1,0 +1,125 @@
+"""A session: an opened bundle on a device, running packs through the bundle's chain of stages.
+
+A stage is token-wise: it reads tokens and the summary so far, and yields hidden tokens and, per
+block, a contribution to the next summary. Between stages contributions are folded per sequence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from service.bundle import Bundle
+from service.errors import BundleError, DeviceError, StartupError
+from service.manifest import Stage
+from service.pack import Array, Blocks, Pack, Slice
+
+PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Where and how a session runs. ``slice_tokens`` bounds one call of a stage, for the cache."""
+
+    device: str = "cpu"
+    threads: int = 1
+    slice_tokens: int = 2048
+
+
+class Session:
+    """Runs packs of one bundle. Not safe for two threads at once: a device has one runner."""
+
+    def __init__(self, bundle: Bundle, options: Options) -> None:
+        self.manifest = bundle.manifest
+        self._slice_tokens = options.slice_tokens
+        self._stages = [_Graph(bundle, stage, options) for stage in bundle.manifest.stages]
+
+    def run(self, pack: Pack) -> dict[str, Array]:
+        """Output name -> (T, width) for per-token outputs, (N, width) for per-sequence ones.
+
+        A sequence's rows do not depend on what else is in the pack.
+        """
+        blocks = Blocks.of(pack.lengths)
+        slices = list(blocks.slices(self._slice_tokens))
+        hidden = [_cut(pack.columns, part) for part in slices]
+        shared = {"count": pack.lengths.astype(np.float32)[:, None]}
+        for stage in self._stages[:-1]:
+            found = [stage.run(h | _feeds(shared, s)) for h, s in zip(hidden, slices, strict=True)]
+            hidden = [{"hidden": f["next_hidden"]} for f in found]
+            contributions = _stack([f["contribution"][:-1] for f in found], stage.summary_width)
+            summary = blocks.fold(contributions, len(pack.lengths))
+            shared["summary"] = summary.astype(np.float32)
+        return self._finish(hidden, slices, shared)
+
+    def _finish(
+        self, hidden: list[dict[str, Array]], slices: list[Slice], shared: dict[str, Array]
+    ) -> dict[str, Array]:
+        last, outputs = self._stages[-1], self.manifest.outputs
+        if not last.reads_tokens:
+            return last.run(shared)
+        rows = [last.run(h | _feeds(shared, s)) for h, s in zip(hidden, slices, strict=True)]
+        return {o.name: _stack([r[o.name] for r in rows], o.width) for o in outputs}
+
+
+class _Graph:
+    """One stage's graph in onnxruntime."""
+
+    def __init__(self, bundle: Bundle, stage: Stage, options: Options) -> None:
+        self._ort = _load(bundle, stage.file, options)
+        self._reads = [i.name for i in self._ort.get_inputs()]
+        self._yields = [o.name for o in self._ort.get_outputs()]
+        self.reads_tokens = not set(self._reads) <= {"summary", "count"}
+        self.summary_width = stage.summary_width or 0
+
+    def run(self, feeds: dict[str, Array]) -> dict[str, Array]:
+        """Run on what the graph reads of ``feeds``."""
+        found = self._ort.run(self._yields, {name: feeds[name] for name in self._reads})
+        return dict(zip(self._yields, found, strict=True))
+
+
+def _cut(columns: dict[str, Array], part: Slice) -> dict[str, Array]:
+    return {name: values[part.tokens] for name, values in columns.items()}
+
+
+def _feeds(shared: dict[str, Array], part: Slice) -> dict[str, Array]:
+    """What a stage may read besides tokens: the slice's summaries, and where its tokens belong."""
+    own = {name: values[part.sequences] for name, values in shared.items()}
+    return {**own, "owner": part.owner, "rows": part.rows, "sizes": part.sizes}
+
+
+def _stack(parts: list[Array], width: int) -> Array:
+    if len(parts) == 1:
+        return parts[0]
+    return np.concatenate(parts) if parts else np.zeros((0, width), np.float32)
+
+
+def _load(bundle: Bundle, file: str, options: Options) -> Any:
+    try:
+        import onnxruntime as ort
+    except ImportError as error:
+        raise StartupError(
+            "no onnxruntime is installed: pip install 'sumserve[cpu]' or 'sumserve[gpu]'"
+        ) from error
+    provider = PROVIDERS[options.device]
+    try:
+        session = ort.InferenceSession(
+            bundle.read(file), _session_options(ort, options), providers=[provider]
+        )
+    except Exception as error:  # onnxruntime raises classes of its own, of no common public base
+        raise BundleError(f"{bundle.folder / file}: onnxruntime refuses it: {error}") from error
+    if session.get_providers()[0] != provider:
+        raise DeviceError(
+            f"device {options.device!r} was asked for and onnxruntime offers only "
+            f"{', '.join(ort.get_available_providers())}"
+        )
+    return session
+
+
+def _session_options(ort: Any, options: Options) -> Any:
+    chosen = ort.SessionOptions()
+    chosen.intra_op_num_threads = options.threads
+    chosen.enable_mem_pattern = False  # a plan is kept for every shape ever seen
+    chosen.log_severity_level = 3
+    return chosen

@@ -1,0 +1,103 @@
+"""Every setting of the server, typed once: read from SUMSERVE_* and flags, flags first."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from service.errors import SettingsError
+from service.manifest import Strict
+
+PREFIX = "SUMSERVE_"
+
+
+class Settings(Strict):
+    """What can be set; sizes are in tokens, bytes and seconds."""
+
+    models: Path = Field(Path("deploy/bundles"), description="folder holding name/version/ bundles")
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(8080, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    device: Literal["cpu", "cuda"] = Field("cpu", description="where models run")
+    threads: int = Field(0, ge=0, le=1024, description="threads per step; 0: as many as CPUs")
+    step_tokens: int = Field(16_384, ge=1, description="token budget of one step")
+    slice_tokens: int = Field(2048, ge=1, description="tokens in one call of a graph")
+    queue_tokens: int = Field(4_000_000, ge=1, description="tokens waiting before 429")
+    max_request_tokens: int = Field(1_000_000, ge=1, description="most tokens in one request")
+    max_body_bytes: int = Field(64 * 2**20, ge=1, description="largest request body")
+    body_seconds: float = Field(60, gt=0, description="longest a body may take to arrive")
+    grace_seconds: float = Field(
+        5, ge=0, description="after SIGTERM: time still served, so balancers see it is not ready"
+    )
+    drain_seconds: float = Field(
+        30, ge=0, description="after the grace: longest wait for requests in flight"
+    )
+    keep_alive_seconds: int = Field(
+        75, ge=0, description="idle connection kept; above the balancer's own"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="least severe log line written"
+    )
+
+    def thread_count(self) -> int:
+        """Threads per step; never more than the CPUs the container is given."""
+        return self.threads or available_cpus()
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """One flag per setting, all optional."""
+    for name, field in Settings.model_fields.items():
+        parser.add_argument(
+            f"--{name.replace('_', '-')}",
+            help=f"{field.description} (default: {field.default}; env {PREFIX}{name.upper()})",
+            metavar="X",
+        )
+
+
+def load_settings(environ: Mapping[str, str], flags: Mapping[str, Any]) -> Settings:
+    """Settings from SUMSERVE_* variables and flags; SettingsError names each bad key."""
+    values: dict[str, Any] = {}
+    for key, value in environ.items():
+        if key.startswith(PREFIX):
+            values[key.removeprefix(PREFIX).lower()] = value
+    values |= {k: v for k, v in flags.items() if k in Settings.model_fields and v is not None}
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise SettingsError("; ".join(map(_complaint, error.errors()))) from error
+
+
+def _complaint(problem: Any) -> str:
+    name = str(problem["loc"][0])
+    if problem["type"] == "extra_forbidden":
+        return f"unknown setting {PREFIX}{name.upper()}"
+    flag = f"--{name.replace('_', '-')}"
+    return f"{PREFIX}{name.upper()} or {flag}: {problem['msg']}, got {problem['input']!r}"
+
+
+def available_cpus() -> int:
+    """CPUs this process may use: its affinity, or the container's quota where that is less."""
+    quotas = (_quota_v2(), _quota_v1())
+    return max(1, min([len(os.sched_getaffinity(0)), *(int(q) for q in quotas if q)]))
+
+
+def _quota_v2() -> float | None:
+    words = _words(Path("/sys/fs/cgroup/cpu.max"))
+    return int(words[0]) / int(words[1]) if words and words[0] != "max" else None
+
+
+def _quota_v1() -> float | None:
+    quota = _words(Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"))
+    period = _words(Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us"))
+    return int(quota[0]) / int(period[0]) if quota and period and int(quota[0]) > 0 else None
+
+
+def _words(path: Path) -> list[str]:
+    try:
+        return path.read_text().split()
+    except OSError:
+        return []

@@ -1,0 +1,146 @@
+"""The JSON wire, inwards: request bytes -> validated sequences.
+
+The fast path decodes with types and checks with numpy. Only when it finds something wrong does the
+slow path look for the first culprit, to name what and where.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+import msgspec
+import numpy as np
+
+from service.errors import BadRequest
+from service.manifest import Column, IdsColumn, Manifest, VectorColumn
+from service.pack import Array
+from service.scheduler import cost
+
+FIELD = "sequences"
+
+
+class VectorBody(msgspec.Struct, forbid_unknown_fields=True):
+    """{"sequences": [[[...], ...], ...]}"""
+
+    sequences: list[list[list[float]]]
+
+
+class IdsBody(msgspec.Struct, forbid_unknown_fields=True):
+    """{"sequences": [[...], ...]}"""
+
+    sequences: list[list[int]]
+
+
+_DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
+    "vector": msgspec.json.Decoder(VectorBody),
+    "ids": msgspec.json.Decoder(IdsBody),
+}
+
+
+def decode(body: bytes, manifest: Manifest, max_tokens: int) -> list[Array]:
+    """Request body -> one array per sequence, (n, width) float32 or (n,) int64.
+
+    Raises BadRequest naming the field, the place and the limit.
+    """
+    column = manifest.columns[0]
+    try:
+        sequences = _DECODERS[column.kind].decode(body).sequences
+    except msgspec.ValidationError as error:
+        _explain(body, column, str(error))
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise BadRequest(f"the body is not valid JSON: {error}") from error
+    check_lengths([len(s) for s in sequences], manifest, max_tokens)
+    try:
+        arrays = [_array(s, column) for s in sequences]
+    except (ValueError, OverflowError) as error:
+        _explain(body, column, str(error))
+    if not all(_fits(a, column) for a in arrays):
+        _explain(body, column, "values out of range")
+    return arrays
+
+
+def check_lengths(lengths: list[int], manifest: Manifest, max_tokens: int) -> None:
+    """Raise BadRequest unless there are sequences, of allowed lengths, within the token limit."""
+    if not lengths:
+        raise BadRequest(f"{FIELD}: holds no sequence, at least 1 is needed")
+    tokens = sum(map(cost, lengths))
+    if tokens > max_tokens:
+        raise BadRequest(f"{FIELD}: {tokens} tokens, the limit is {max_tokens} per request")
+    longest = manifest.max_length
+    for i, n in enumerate(lengths):
+        if n < manifest.min_length:
+            raise BadRequest(f"{FIELD}[{i}]: {n} tokens, the minimum is {manifest.min_length}")
+        if longest is not None and n > longest:
+            raise BadRequest(f"{FIELD}[{i}]: {n} tokens, the maximum is {longest}")
+
+
+def _array(sequence: list[Any], column: Column) -> Array:
+    if isinstance(column, IdsColumn):
+        return np.array(sequence, np.int64)
+    with np.errstate(over="ignore"):  # too large for float32 becomes inf, and is found by _fits
+        array = np.array(sequence, np.float32)
+    return array if sequence else array.reshape(0, column.width)
+
+
+def _fits(array: Array, column: Column) -> bool:
+    if isinstance(column, IdsColumn):
+        return not len(array) or bool(array.min() >= column.low and array.max() <= column.high)
+    return array.shape[1:] == (column.width,) and bool(np.isfinite(array).all())
+
+
+def _explain(body: bytes, column: Column, fallback: str) -> NoReturn:
+    """Find the first thing wrong with a body that is JSON but does not fit the column."""
+    found = msgspec.json.decode(body)
+    if not isinstance(found, dict):
+        raise BadRequest(f'the body must be a JSON object {{"{FIELD}": [...]}}')
+    for key in found:
+        if key != FIELD:
+            raise BadRequest(f"unknown field {key[:40]!r}; the field is {FIELD!r}")
+    if FIELD not in found:
+        raise BadRequest(f"missing field {FIELD!r}")
+    if not isinstance(found[FIELD], list):
+        raise BadRequest(f"{FIELD}: must be a list of sequences, not {_kind(found[FIELD])}")
+    for i, sequence in enumerate(found[FIELD]):
+        where = f"{FIELD}[{i}]"
+        if not isinstance(sequence, list):
+            raise BadRequest(f"{where}: must be a list of tokens, not {_kind(sequence)}")
+        for j, token in enumerate(sequence):
+            check_token(token, column, f"{where}[{j}]")
+    raise BadRequest(f"{FIELD}: {fallback}")
+
+
+def check_token(token: Any, column: Column, where: str) -> None:
+    """Raise BadRequest when a decoded JSON token does not fit the column."""
+    if isinstance(column, IdsColumn):
+        if type(token) is not int:
+            raise BadRequest(f"{where}: must be an integer id, not {_kind(token)}")
+        if not column.low <= token <= column.high:
+            raise BadRequest(f"{where}: id {token} is outside {column.low}..{column.high}")
+        return
+    _check_vector(token, column, where)
+
+
+def _check_vector(token: Any, column: VectorColumn, where: str) -> None:
+    if not isinstance(token, list):
+        raise BadRequest(f"{where}: must be a list of {column.width} numbers, not {_kind(token)}")
+    if len(token) != column.width:
+        raise BadRequest(f"{where}: {len(token)} numbers, the width is {column.width}")
+    for k, number in enumerate(token):
+        if type(number) not in (int, float):
+            raise BadRequest(f"{where}[{k}]: must be a number, not {_kind(number)}")
+        if not abs(number) <= np.finfo(np.float32).max:
+            raise BadRequest(f"{where}[{k}]: must be finite in float32")
+
+
+_KINDS = {
+    dict: "an object",
+    list: "a list",
+    str: "a string",
+    bool: "a boolean",
+    float: "a float",
+    type(None): "null",
+}
+
+
+def _kind(value: Any) -> str:
+    return _KINDS.get(type(value), "a number")
