@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 from starlette.requests import ClientDisconnect, Request
 
 from service.errors import BadRequest, ClientGone, SlowBody, TooLarge, UnsupportedMedia
 
 JSON = "application/json"
+LINGER_SECONDS = 5.0
 
 
 async def read_json_body(request: Request, max_bytes: int, seconds: float) -> bytes:
@@ -18,9 +20,6 @@ async def read_json_body(request: Request, max_bytes: int, seconds: float) -> by
     BadRequest for an empty one. A missing Content-Type means JSON.
     """
     _check_media(request)
-    length = request.headers.get("content-length", "")
-    if length.isdigit() and int(length) > max_bytes:
-        raise TooLarge(f"the body has {length} bytes, the limit is {max_bytes}")
     try:
         async with asyncio.timeout(seconds):
             body = await _collect(request, max_bytes)
@@ -28,6 +27,9 @@ async def read_json_body(request: Request, max_bytes: int, seconds: float) -> by
         raise ClientGone("the client left before its body had arrived") from error
     except TimeoutError as error:
         raise SlowBody(f"the body did not arrive within {seconds:g} seconds") from error
+    if body is None:
+        await _let_finish(request, min(seconds, LINGER_SECONDS))
+        raise TooLarge(f"the body is larger than the limit of {max_bytes} bytes")
     if not body:
         raise BadRequest("the body is empty; a JSON object is needed")
     return body
@@ -44,10 +46,38 @@ def _check_media(request: Request) -> None:
         )
 
 
-async def _collect(request: Request, max_bytes: int) -> bytes:
+async def _collect(request: Request, max_bytes: int) -> bytes | None:
+    """The body, or None as soon as it is known to be too large."""
+    length = request.headers.get("content-length", "")
+    if length.isdigit() and int(length) > max_bytes:
+        return None
     body = bytearray()
-    async for chunk in request.stream():
+    while True:
+        chunk, more = await _receive(request)
         body += chunk
         if len(body) > max_bytes:
-            raise TooLarge(f"the body is larger than the limit of {max_bytes} bytes")
-    return bytes(body)
+            return None
+        if not more:
+            return bytes(body)
+
+
+async def _let_finish(request: Request, seconds: float) -> None:
+    """Throw away what a client still sends, for a while.
+
+    Closing on a client that is writing resets the connection, and the answer is lost. A client
+    that asks first (Expect: 100-continue) is answered at once.
+    """
+    if "expect" in request.headers:
+        return
+    with suppress(ClientDisconnect, TimeoutError):
+        async with asyncio.timeout(seconds):
+            while (await _receive(request))[1]:
+                pass
+
+
+async def _receive(request: Request) -> tuple[bytes, bool]:
+    """The next piece of the body, and whether there is more."""
+    message = await request.receive()
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnect
+    return message.get("body", b""), message.get("more_body", False)

@@ -77,7 +77,7 @@ def find_bundles(root: Path) -> list[Path]:
     if not root.is_dir():
         raise BundleError(f"{root}: not a folder of bundles (name/version/{MANIFEST})")
     newest: dict[str, Path] = {}
-    for path in sorted(root.glob(f"*/*/{MANIFEST}"), key=lambda p: _version(p.parent)):
+    for path in sorted(root.glob(f"*/[!.]*/{MANIFEST}"), key=lambda p: _version(p.parent)):
         newest[path.parent.parent.name] = path.parent
     if not newest:
         raise BundleError(f"{root}: holds no bundle (name/version/{MANIFEST})")

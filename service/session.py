@@ -50,7 +50,8 @@ class Session:
             hidden = [{"hidden": f["next_hidden"]} for f in found]
             contributions = _stack([f["contribution"][:-1] for f in found], stage.summary_width)
             summary = blocks.fold(contributions, len(pack.lengths))
-            shared["summary"] = summary.astype(np.float32)
+            with np.errstate(over="ignore"):  # an answer that is not finite is the wire's matter
+                shared["summary"] = summary.astype(np.float32)
         return self._finish(hidden, slices, shared)
 
     def _finish(
@@ -103,21 +104,25 @@ def _load(bundle: Bundle, file: str, options: Options) -> Any:
             "no onnxruntime is installed: pip install 'sumserve[cpu]' or 'sumserve[gpu]'"
         ) from error
     provider = PROVIDERS[options.device]
+    if provider not in ort.get_available_providers():
+        raise _no_device(options.device, ort.get_available_providers())
     try:
         session = ort.InferenceSession(
-            bundle.read(file), _session_options(ort, options), providers=[provider]
+            bundle.read(file), session_options(ort, options), providers=[provider]
         )
-    except Exception as error:  # onnxruntime raises classes of its own, of no common public base
+    except Exception as error:  # onnxruntime's own classes have no public base
         raise BundleError(f"{bundle.folder / file}: onnxruntime refuses it: {error}") from error
-    if session.get_providers()[0] != provider:
-        raise DeviceError(
-            f"device {options.device!r} was asked for and onnxruntime offers only "
-            f"{', '.join(ort.get_available_providers())}"
-        )
+    if session.get_providers()[0] != provider:  # it falls back to the CPU without a word
+        raise _no_device(options.device, session.get_providers())
     return session
 
 
-def _session_options(ort: Any, options: Options) -> Any:
+def _no_device(device: str, found: list[str]) -> DeviceError:
+    return DeviceError(f"device {device!r} was asked for; onnxruntime has {', '.join(found)}")
+
+
+def session_options(ort: Any, options: Options) -> Any:
+    """onnxruntime's options for a session of ours."""
     chosen = ort.SessionOptions()
     chosen.intra_op_num_threads = options.threads
     chosen.enable_mem_pattern = False  # a plan is kept for every shape ever seen

@@ -17,6 +17,7 @@ from service.pack import Array
 from service.scheduler import cost
 
 FIELD = "sequences"
+FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
 class VectorBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -45,10 +46,8 @@ def decode(body: bytes, manifest: Manifest, max_tokens: int) -> list[Array]:
     column = manifest.columns[0]
     try:
         sequences = _DECODERS[column.kind].decode(body).sequences
-    except msgspec.ValidationError as error:
-        _explain(body, column, str(error))
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise BadRequest(f"the body is not valid JSON: {error}") from error
+        _explain(body, column, str(error))
     check_lengths([len(s) for s in sequences], manifest, max_tokens)
     try:
         arrays = [_array(s, column) for s in sequences]
@@ -89,8 +88,11 @@ def _fits(array: Array, column: Column) -> bool:
 
 
 def _explain(body: bytes, column: Column, fallback: str) -> NoReturn:
-    """Find the first thing wrong with a body that is JSON but does not fit the column."""
-    found = msgspec.json.decode(body)
+    """Raise BadRequest for the first thing that is wrong with a body."""
+    try:
+        found = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise BadRequest(f"the body is not valid JSON: {error}") from error
     if not isinstance(found, dict):
         raise BadRequest(f'the body must be a JSON object {{"{FIELD}": [...]}}')
     for key in found:
@@ -128,7 +130,7 @@ def _check_vector(token: Any, column: VectorColumn, where: str) -> None:
     for k, number in enumerate(token):
         if type(number) not in (int, float):
             raise BadRequest(f"{where}[{k}]: must be a number, not {_kind(number)}")
-        if not abs(number) <= np.finfo(np.float32).max:
+        if not abs(number) <= FLOAT32_MAX:
             raise BadRequest(f"{where}[{k}]: must be finite in float32")
 
 

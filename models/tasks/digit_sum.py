@@ -5,15 +5,13 @@ A pooled model with sum aggregation and a linear rho extrapolates, because the s
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor
 
 from models.config import IdsInput, PoolConfig, SequenceHead, SumformerConfig
 from models.pack import Pack
 from models.sumformer import Sumformer
-from models.tasks.task import Recipe
+from models.tasks.task import Kind, Recipe
 
 BATCH = 256
 TRAINED = (1, 10)
@@ -31,8 +29,8 @@ class DigitSum:
     """The sum of a set of digits: one number per sequence, to be rounded; empty sets are zero."""
 
     name = "digit_sum"
-    kind: Literal["regression"] = "regression"
-    labels = None
+    kind: Kind = "regression"
+    labels: tuple[str, ...] | None = None
     trained_lengths = TRAINED
     recipe = Recipe(steps=20_000, learning_rate=1e-2)
     config = SumformerConfig(

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from math import pi
-from typing import Literal
 
 import numpy as np
 import torch
@@ -19,7 +18,7 @@ from torch.nn.functional import cross_entropy
 from models.config import LayerConfig, PoolConfig, SequenceHead, SumformerConfig, VectorInput
 from models.pack import Pack
 from models.sumformer import Sumformer
-from models.tasks.task import Recipe
+from models.tasks.task import Kind, Recipe
 
 SPLIT_SEED = 0
 BATCH = 128
@@ -79,8 +78,8 @@ class Digits:
     """Which digit a set of pixels shows: one row of ten logits per sequence."""
 
     name = "digits"
-    kind: Literal["classification"] = "classification"
-    labels = tuple("0123456789")
+    kind: Kind = "classification"
+    labels: tuple[str, ...] | None = tuple("0123456789")
     trained_lengths = (16, 42)
     recipe = Recipe(steps=3000, learning_rate=3e-3, weight_decay=0.02, evaluate_every=100)
     config = SumformerConfig(

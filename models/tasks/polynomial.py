@@ -6,15 +6,13 @@ never seen twice. The error is the relative L2 norm ||y' - y|| / ||y||.
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor
 
 from models.config import LayerConfig, PoolConfig, SumformerConfig, TokenHead, VectorInput
 from models.pack import Pack
 from models.sumformer import Sumformer
-from models.tasks.task import Recipe
+from models.tasks.task import Kind, Recipe
 
 D, N = 4, 3
 BATCH = 512
@@ -23,13 +21,13 @@ BATCH = 512
 def target(tokens: Tensor) -> Tensor:
     """(B, n, d) -> (B, n, d): the paper's g, for every token of every sequence."""
     others = tokens.sum(dim=1, keepdim=True) - tokens
-    cubed: Tensor = others**3
-    return tokens + 7 * tokens * tokens + 3 * tokens * cubed
+    return tokens + 7 * tokens.pow(2) + 3 * tokens * others.pow(3)
 
 
 def relative_error(output: Tensor, wanted: Tensor) -> Tensor:
     """||output - wanted|| / ||wanted||, over all entries."""
-    return (output - wanted).norm() / wanted.norm()
+    error: Tensor = (output - wanted).norm() / wanted.norm()
+    return error
 
 
 def sample(sequences: int, generator: torch.Generator) -> tuple[Pack, Tensor]:
@@ -43,8 +41,8 @@ class Polynomial:
     """The per-token target of Figure 2; one layer, no residual: Definition 3.1 as it stands."""
 
     name = "polynomial"
-    kind: Literal["regression"] = "regression"
-    labels = None
+    kind: Kind = "regression"
+    labels: tuple[str, ...] | None = None
     trained_lengths = (N, N)
     recipe = Recipe(steps=12_000, learning_rate=4e-3)
     config = SumformerConfig(

@@ -12,6 +12,8 @@ from models.config import SumformerConfig
 from models.pack import Pack
 from models.sumformer import Sumformer
 
+Kind = Literal["classification", "regression"]
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
@@ -27,7 +29,7 @@ class Task(Protocol):
     """Data, model and score of one task. Scores are better when higher."""
 
     name: str
-    kind: Literal["classification", "regression"]
+    kind: Kind
     labels: tuple[str, ...] | None
     trained_lengths: tuple[int, int]
     recipe: Recipe

@@ -1,0 +1,65 @@
+# One verb per job. `make serve` and `make test` need nothing but Python 3.11 or newer.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PACKAGES := models export service benchmarks tests
+SOURCES := pyproject.toml constraints.txt
+
+.PHONY: serve test lint types format bench bench-segment-sum reference digits checkpoints bundles \
+        image test-image clean
+
+serve: .venv/serve  ## serve the shipped bundles on 127.0.0.1:8080
+	$(BIN)/sumserve serve --models deploy/bundles
+
+test: .venv/all  ## the whole suite
+	$(BIN)/pytest
+
+lint: .venv/all  ## ruff: rules and format
+	$(BIN)/ruff check $(PACKAGES)
+	$(BIN)/ruff format --check $(PACKAGES)
+
+types: .venv/all  ## mypy, strict
+	$(BIN)/mypy
+
+format: .venv/all  ## rewrite to the format that lint checks
+	$(BIN)/ruff check --fix $(PACKAGES)
+	$(BIN)/ruff format $(PACKAGES)
+
+reference: .venv/all  ## the benchmarks' models -> build/bundles
+	$(BIN)/python -m benchmarks.reference
+
+bench: reference  ## packed against padded and one at a time, offline
+	$(BIN)/python -m benchmarks.offline
+	$(BIN)/python -m benchmarks.picture
+
+bench-segment-sum: reference  ## ways to sum per sequence
+	$(BIN)/python -m benchmarks.segment_sum
+
+digits: .venv/all  ## from nothing to accuracy through a server: train, export, serve, POST
+	$(BIN)/python -m benchmarks.accuracy
+
+checkpoints: .venv/all  ## train what ships in models/checkpoints
+	for task in digits polynomial digit_sum; do \
+		$(BIN)/sumserve train $$task --out models/checkpoints/$$task || exit; done
+
+bundles: .venv/all  ## export what ships in deploy/bundles
+	for task in digits polynomial digit_sum; do \
+		$(BIN)/sumserve export models/checkpoints/$$task --out deploy/bundles --force || exit; done
+
+image:  ## build the container image
+	deploy/image.sh
+
+test-image: .venv/all  ## run the image and POST to it
+	$(BIN)/pytest -m container tests/deploy
+
+clean:
+	rm -rf .venv build
+
+.venv/serve: $(SOURCES)
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[cpu]'
+	touch $@
+
+.venv/all: $(SOURCES) | .venv/serve
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[cpu,train,dev]'
+	touch $@

@@ -1,0 +1,114 @@
+"""What others do with the same weights: pad to the longest, or run sequences one at a time.
+
+Both are single fused graphs with the same session options as ours. psi is split, as in ours. With
+``deferred`` they also take phi's last linear map after the sum, as ours does: then only packing
+is compared. Without it they are the model as Definition 3.1 writes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnxruntime as ort
+import torch
+from torch import Tensor, nn
+
+from export.onnx_graph import OPSET
+from models.pool import SumLayer
+from models.sumformer import Sumformer
+from service.pack import Array
+from service.session import Options, session_options
+
+
+class Padded(nn.Module):
+    """x (B, L, width), mask (B, L, 1) -> (B, L, width')."""
+
+    def __init__(self, layer: SumLayer, deferred: bool) -> None:
+        super().__init__()
+        self.layer, self.deferred = layer, deferred
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Sum over the true tokens, then psi over all of them."""
+        pool, count = self.layer.pool, mask.sum(1)
+        if self.deferred:
+            summary = pool.finish((pool.terms(x) * mask).sum(1), count)
+        else:
+            summary = (pool.phi(x) * mask).sum(1)
+        shared = self.layer.from_summary(pool.features(summary, count))
+        out: Tensor = self.layer.tail(self.layer.from_token(x) + shared[:, None])
+        return out
+
+
+class OneAtATime(nn.Module):
+    """x (n, width) -> (n, width')."""
+
+    def __init__(self, layer: SumLayer, deferred: bool) -> None:
+        super().__init__()
+        self.layer, self.deferred = layer, deferred
+
+    def forward(self, x: Tensor) -> Tensor:
+        """One sequence, its sum, and psi."""
+        pool, count = self.layer.pool, torch.ones_like(x[:, :1]).sum(0, keepdim=True)
+        if self.deferred:
+            summary = pool.finish(pool.terms(x).sum(0, keepdim=True), count)
+        else:
+            summary = pool.phi(x).sum(0, keepdim=True)
+        shared = self.layer.from_summary(pool.features(summary, count))
+        out: Tensor = self.layer.tail(self.layer.from_token(x) + shared)
+        return out
+
+
+def open_graph(
+    module: nn.Module, examples: Sequence[Tensor], dynamic: list[dict[int, str]], options: Options
+) -> ort.InferenceSession:
+    """Export a baseline and open it with the options that we serve with."""
+    program = torch.onnx.export(
+        module.eval(),
+        tuple(examples),
+        dynamo=True,
+        opset_version=OPSET,
+        dynamic_shapes=tuple(dynamic),
+        external_data=False,
+        verbose=False,
+    )
+    assert program is not None
+    graph = program.model_proto.SerializeToString()
+    return ort.InferenceSession(
+        graph, session_options(ort, options), providers=["CPUExecutionProvider"]
+    )
+
+
+def open_padded(model: Sumformer, deferred: bool, options: Options) -> ort.InferenceSession:
+    """The padded baseline of a one-layer model."""
+    layer = model.layers[0]
+    assert isinstance(layer, SumLayer)
+    examples = (torch.zeros(3, 7, layer.from_token.in_features), torch.ones(3, 7, 1))
+    dynamic = [{0: "batch", 1: "length"}, {0: "batch", 1: "length"}]
+    return open_graph(Padded(layer, deferred), examples, dynamic, options)
+
+
+def open_one_at_a_time(model: Sumformer, deferred: bool, options: Options) -> ort.InferenceSession:
+    """The one-at-a-time baseline of a one-layer model."""
+    layer = model.layers[0]
+    assert isinstance(layer, SumLayer)
+    examples = (torch.zeros(7, layer.from_token.in_features),)
+    return open_graph(OneAtATime(layer, deferred), examples, [{0: "length"}], options)
+
+
+def run_padded(session: ort.InferenceSession, group: Sequence[Array]) -> list[Array]:
+    """Pad a group to its longest, run it, and cut the padding off again."""
+    x = np.zeros((len(group), max(map(len, group)), group[0].shape[1]), np.float32)
+    mask = np.zeros((*x.shape[:2], 1), np.float32)
+    for i, sequence in enumerate(group):
+        x[i, : len(sequence)] = sequence
+        mask[i, : len(sequence)] = 1
+    names = [i.name for i in session.get_inputs()]
+    out = session.run(None, dict(zip(names, (x, mask), strict=True)))[0]
+    return [rows[: len(s)] for rows, s in zip(out, group, strict=True)]
+
+
+def run_one_at_a_time(session: ort.InferenceSession, group: Sequence[Array]) -> list[Array]:
+    """Run every sequence by itself."""
+    name = session.get_inputs()[0].name
+    return [session.run(None, {name: sequence})[0] for sequence in group]

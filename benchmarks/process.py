@@ -1,0 +1,79 @@
+"""A real `sumserve serve` process on a free loopback port."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+SUMSERVE = str(Path(sys.executable).with_name("sumserve"))
+
+
+class ServerProcess:
+    """Started on entry and ready; told to stop on exit, and killed if it does not."""
+
+    def __init__(self, models: Path, **settings: object) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        flags = {"models": models, "port": self.port, **settings}
+        self._command = [SUMSERVE, "serve"]
+        for name, value in flags.items():
+            self._command += [f"--{name.replace('_', '-')}", str(value)]
+
+    def __enter__(self) -> Self:
+        self._log = tempfile.TemporaryFile("w+")
+        self.process = subprocess.Popen(self._command, stderr=self._log)
+        self._wait_until_ready()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.terminate()
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self._log.close()
+
+    def terminate(self) -> None:
+        """SIGTERM."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+
+    def log_lines(self) -> list[dict[str, Any]]:
+        """Everything logged so far."""
+        self._log.seek(0)
+        return [json.loads(line) for line in self._log]
+
+    def _wait_until_ready(self, seconds: float = 60) -> None:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and self.process.poll() is None:
+            try:
+                if httpx.get(f"{self.url}/v2/health/ready").status_code == 200:
+                    return
+            except httpx.TransportError:
+                time.sleep(0.05)
+        self._log.seek(0)
+        raise AssertionError(f"the server did not start: {self._log.read()}")
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from export.stages import StageGraph, cut
+from models.pack import Pack as TorchPack
+from models.sumformer import Sumformer
+from service.pack import Blocks
+from tests.conftest import CONFIGS, small_checkpoint
+from tests.models.test_sumformer import tokens
+
+LENGTHS = np.array([5, 0, 33, 1])
+
+
+def chain(stages: list[StageGraph], model: Sumformer, values: np.ndarray) -> Tensor:
+    """Run the stage modules in torch as a session runs their graphs, one slice."""
+    blocks = Blocks.of(LENGTHS)
+    (part,) = blocks.slices(10**6)
+    feeds = {
+        model.config.input.name: torch.from_numpy(values),
+        "count": torch.from_numpy(LENGTHS).float()[:, None],
+        "owner": torch.from_numpy(part.owner),
+        "rows": torch.from_numpy(part.rows),
+        "sizes": torch.from_numpy(part.sizes),
+    }
+    for stage in stages[:-1]:
+        hidden, contribution = stage.module(*(feeds[name] for name in stage.inputs))
+        summary = blocks.fold(contribution[:-1].numpy(), len(LENGTHS))
+        feeds |= {"hidden": hidden, "summary": torch.from_numpy(summary).float()}
+    out: Tensor = stages[-1].module(*(feeds[name] for name in stages[-1].inputs))
+    return out
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_the_chain_of_stages_is_the_models_forward(name: str) -> None:
+    model = small_checkpoint(name).model
+    values = tokens(model, int(LENGTHS.sum()), 0)
+    # the last sequence is one token long: part of "stack" forbids empty ones, torch does not
+    with torch.no_grad():
+        wanted = model(TorchPack.of(torch.from_numpy(values), torch.from_numpy(LENGTHS)))
+        torch.testing.assert_close(chain(cut(model), model, values), wanted)
+
+
+@pytest.mark.parametrize(
+    ("name", "stages"), [("plain", 2), ("stack", 4), ("ids", 2), ("pooled", 2)]
+)
+def test_there_is_one_stage_more_than_sums(name: str, stages: int) -> None:
+    graphs = cut(small_checkpoint(name).model)
+    assert len(graphs) == stages
+    assert [g.summary_width is None for g in graphs] == [False] * (stages - 1) + [True]
+
+
+def test_example_sizes_for_tracing_are_all_different() -> None:
+    sizes = {
+        n
+        for g in cut(small_checkpoint("ids").model)
+        for t in g.inputs.values()
+        for n in t.shape[:1]
+    }
+    assert len(sizes) == 3
+    assert not sizes & {0, 1}

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from export.verification import VerificationError, Verifier, cases, sequence_error
+from models.config import SumformerConfig
+from service.bundle import Bundle
+from service.pack import Array, Pack
+from service.session import Options, Session
+from tests.conftest import CONFIGS, small_checkpoint
+
+
+class Tampered(Session):
+    """A session whose answers are changed on their way out."""
+
+    def __init__(self, bundle: Bundle, change: Callable[[Pack, Array], Array]) -> None:
+        super().__init__(bundle, Options())
+        self._change = change
+
+    def run(self, pack: Pack) -> dict[str, Array]:
+        return {name: self._change(pack, rows) for name, rows in super().run(pack).items()}
+
+
+def racing(pack: Pack, rows: Array) -> Array:
+    """Wrong now and then, as a racing kernel is: never twice the same."""
+    return rows + 1e-2 * np.random.default_rng().normal(size=rows.shape)
+
+
+def leaking(pack: Pack, rows: Array) -> Array:
+    """Every sequence feels how many others there are."""
+    return np.multiply(rows, 1 + 1e-3 * (len(pack.lengths) - 1))
+
+
+def ordered(pack: Pack, rows: Array) -> Array:
+    """Outputs depend on the place in the sequence."""
+    ends = np.cumsum(pack.lengths)
+    place = np.arange(len(rows)) - np.repeat(ends - pack.lengths, pack.lengths)
+    return rows + 1e-3 * place[:, None]
+
+
+@pytest.mark.parametrize("change", [racing, leaking, ordered])
+def test_every_kind_of_wrong_session_is_caught(
+    plain: Bundle, change: Callable[[Pack, Array], Array]
+) -> None:
+    verifier = Verifier(small_checkpoint("plain").model, Tampered(plain, change))
+    with pytest.raises(VerificationError, match="verification failed"):
+        verifier.run()
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [(racing, "repeat_error"), (leaking, "alone_error"), (ordered, "permutation_error")],
+)
+def test_each_property_has_a_figure_of_its_own(
+    plain: Bundle, change: Callable[[Pack, Array], Array], field: str
+) -> None:
+    model = small_checkpoint("plain").model
+    wrong = Verifier(model, Tampered(plain, change)).check("case", [3, 20, 40])
+    right = Verifier(model, Session(plain, Options())).check("case", [3, 20, 40])
+    assert getattr(wrong, field) > 1e-4
+    assert getattr(right, field) < 1e-5
+
+
+def test_nan_is_never_within_tolerance(plain: Bundle) -> None:
+    session = Tampered(plain, lambda _, rows: rows * np.nan)
+    with pytest.raises(VerificationError):
+        Verifier(small_checkpoint("plain").model, session).run()
+
+
+def test_a_small_sequence_cannot_hide_behind_a_large_one() -> None:
+    assert sequence_error(np.array([0.5]), np.array([0.0])) == pytest.approx(0.5)
+    assert sequence_error(np.array([1000.5]), np.array([1000.0])) < 1e-3
+    assert sequence_error(np.zeros((0, 2)), np.zeros((0, 2))) == 0
+    assert sequence_error(np.zeros(2), np.zeros(3)) == float("inf")
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_cases_keep_to_the_lengths_the_model_allows(name: str) -> None:
+    config: SumformerConfig = CONFIGS[name]
+    for lengths in cases(config).values():
+        assert min(lengths) >= config.min_length
+        assert config.max_length is None or max(lengths) <= config.max_length
+
+
+def test_the_bundle_folder_is_not_written_by_verifying(plain: Bundle) -> None:
+    before = {p: p.stat().st_mtime_ns for p in Path(plain.folder).iterdir()}
+    Verifier(small_checkpoint("plain").model, Session(plain, Options())).check("case", [3])
+    assert {p: p.stat().st_mtime_ns for p in Path(plain.folder).iterdir()} == before

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from models.pack import Pack
+from models.tasks.digits import augment, points, splits
+
+
+def test_points_are_the_raw_non_zero_pixels() -> None:
+    image = np.zeros((8, 8))
+    image[2, 5], image[7, 0] = 16, 1
+    assert points(image).tolist() == [[5, 2, 16], [0, 7, 1]]
+
+
+def test_splits_are_stratified_and_disjoint() -> None:
+    parts = splits()
+    assert {name: len(p.labels) for name, p in parts.items()} == {
+        "train": 1293,
+        "validation": 144,
+        "test": 360,
+    }
+    shares = {name: np.bincount(p.labels) / len(p.labels) for name, p in parts.items()}
+    assert np.abs(shares["train"] - shares["test"]).max() < 0.01
+    keys = [
+        {(s.tobytes(), int(y)) for s, y in zip(p.sequences, p.labels, strict=True)}
+        for p in parts.values()
+    ]
+    assert not keys[0] & keys[2]
+    assert not keys[1] & keys[2]
+    assert not keys[0] & keys[1]
+
+
+def test_sets_have_the_lengths_the_task_names() -> None:
+    lengths = [len(s) for p in splits().values() for s in p.sequences]
+    assert (min(lengths), max(lengths)) == (16, 42)
+
+
+def test_augmenting_moves_a_set_as_a_whole_and_keeps_lengths() -> None:
+    sets = splits()["train"].sequences[:20]
+    pack = Pack.of_sequences(sets)
+    moved = augment(pack, torch.Generator().manual_seed(0))
+    assert torch.equal(moved.owner, pack.owner)
+    shift = (moved.tokens - pack.tokens)[:, :2].norm(dim=1)
+    assert 0 < shift.mean() < 3

@@ -1,0 +1,84 @@
+"""Manifests and sessions without weights."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from service.api import Service
+from service.engine import Engine
+from service.manifest import (
+    Architecture,
+    Column,
+    IdsColumn,
+    Manifest,
+    Output,
+    Stage,
+    VectorColumn,
+)
+from service.pack import Array, Pack
+from service.readiness import Readiness
+from service.scheduler import Scheduler
+from service.settings import Settings
+
+
+def manifest(
+    name: str,
+    width: int = 2,
+    ids: tuple[int, int] | None = None,
+    per: Literal["token", "sequence"] = "sequence",
+    labels: tuple[str, ...] | None = None,
+    lengths: tuple[int, int | None] = (0, None),
+) -> Manifest:
+    """A manifest of no files."""
+    column: Column = VectorColumn(name="x", width=width)
+    if ids:
+        column = IdsColumn(name="x", low=ids[0], high=ids[1])
+    return Manifest(
+        name=name,
+        version="3",
+        task="classification" if labels else "regression",
+        architecture=Architecture(name="fake", parameters=0, layers=0, latent_dims=()),
+        columns=(column,),
+        outputs=(Output(name="y", per=per, width=1, labels=labels),),
+        equivariant=True,
+        positional=False,
+        min_length=lengths[0],
+        max_length=lengths[1],
+        trained_lengths=None,
+        stages=(Stage(file="none.onnx"),),
+        opset=20,
+        tolerance=1e-5,
+        files={},
+    )
+
+
+class Summing:
+    """Answers each sequence with the sum of its tokens; with labels, logits (sum, 0)."""
+
+    def __init__(self, described: Manifest) -> None:
+        self.manifest = described
+
+    def run(self, pack: Pack) -> dict[str, Array]:
+        totals = [float(part.sum(dtype=np.float64)) for part in pack.split(pack.columns["x"])]
+        columns = 2 if self.manifest.outputs[0].labels else 1
+        rows = np.zeros((len(totals), columns), np.float32)
+        with np.errstate(over="ignore"):
+            rows[:, 0] = totals
+        return {"y": rows}
+
+
+MANIFESTS = {
+    "vectors": manifest("vectors", lengths=(1, 50)),
+    "ids": manifest("ids", ids=(1, 9)),
+    "labelled": manifest("labelled", labels=("yes", "no")),
+}
+
+
+def service(**settings: object) -> Service:
+    """A service over fake sessions."""
+    chosen = Settings.model_validate(settings)
+    sessions = {name: Summing(m) for name, m in MANIFESTS.items()}
+    engine = Engine(sessions, Scheduler(chosen.step_tokens, chosen.queue_tokens))
+    return Service(chosen, MANIFESTS, engine, Readiness())

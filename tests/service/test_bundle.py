@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from service.bundle import Bundle, find_bundles, open_named
+from service.errors import BundleError
+from service.session import Options, Session
+from service.verification import check_golden
+
+FILES = ["stage0.onnx", "stage1.onnx", "golden.npz", "verification.json"]
+
+
+@pytest.fixture
+def copy(bundles: Path, tmp_path: Path) -> Path:
+    """A bundle to be harmed."""
+    return Path(shutil.copytree(bundles / "plain" / "1", tmp_path / "plain" / "1"))
+
+
+def edit_manifest(folder: Path, **changes: object) -> None:
+    path = folder / "bundle.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_a_flipped_bit_is_found_and_its_file_named(copy: Path, file: str) -> None:
+    data = bytearray((copy / file).read_bytes())
+    data[len(data) // 2] ^= 1
+    (copy / file).write_bytes(data)
+    with pytest.raises(BundleError, match=f"{file}: corrupted"):
+        Bundle.open(copy)
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_a_truncated_file_is_named(copy: Path, file: str) -> None:
+    (copy / file).write_bytes((copy / file).read_bytes()[:-1])
+    with pytest.raises(BundleError, match=f"{file}: corrupted"):
+        Bundle.open(copy)
+
+
+@pytest.mark.parametrize("file", ["bundle.json", *FILES])
+def test_a_missing_file_is_named(copy: Path, file: str) -> None:
+    (copy / file).unlink()
+    with pytest.raises(BundleError, match=file):
+        Bundle.open(copy)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"format": 2}, "format"),
+        ({"surplus": 1}, "surplus"),
+        ({"files": {}}, "no SHA-256 for golden.npz"),
+        ({"files": {"../x": "0" * 64}}, "files"),
+        ({"stages": [{"file": "../../etc/passwd"}]}, "stages.0.file"),
+        ({"min_length": -1}, "min_length"),
+    ],
+)
+def test_a_bad_manifest_is_refused_naming_the_field(
+    copy: Path, changes: dict[str, object], message: str
+) -> None:
+    edit_manifest(copy, **changes)
+    with pytest.raises(BundleError, match=rf"bundle\.json.*{message}"):
+        Bundle.open(copy)
+
+
+def test_a_manifest_that_is_not_json_is_refused(copy: Path) -> None:
+    (copy / "bundle.json").write_text("{")
+    with pytest.raises(BundleError, match=r"bundle\.json"):
+        Bundle.open(copy)
+
+
+def test_a_bundle_must_lie_where_its_manifest_says(copy: Path) -> None:
+    assert open_named(copy).manifest.name == "plain"
+    moved = copy.rename(copy.parent / "2")
+    with pytest.raises(BundleError, match=r"is plain/1 and lies in plain/2"):
+        open_named(moved)
+
+
+def test_the_newest_version_is_by_number_not_by_name(tmp_path: Path) -> None:
+    for version in ("2", "10", "9"):
+        (tmp_path / "m" / version).mkdir(parents=True)
+        (tmp_path / "m" / version / "bundle.json").touch()
+    (tmp_path / "a" / "1").mkdir(parents=True)
+    (tmp_path / "a" / "1" / "bundle.json").touch()
+    assert find_bundles(tmp_path) == [tmp_path / "a" / "1", tmp_path / "m" / "10"]
+
+
+def test_a_folder_without_bundles_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="holds no bundle"):
+        find_bundles(tmp_path)
+    with pytest.raises(BundleError, match="not a folder"):
+        find_bundles(tmp_path / "nowhere")
+
+
+def test_a_half_written_export_is_not_found(tmp_path: Path) -> None:
+    (tmp_path / "m" / ".1-abc").mkdir(parents=True)
+    (tmp_path / "m" / ".1-abc" / "bundle.json").touch()
+    with pytest.raises(BundleError, match="holds no bundle"):
+        find_bundles(tmp_path)
+
+
+def test_golden_data_catch_a_session_that_answers_otherwise(plain: Bundle) -> None:
+    class Off(Session):
+        def run(self, pack):  # type: ignore[no-untyped-def]
+            return {k: v + np.float32(1e-3) for k, v in super().run(pack).items()}
+
+    assert check_golden(plain, Session(plain, Options())) <= plain.manifest.tolerance
+    with pytest.raises(BundleError, match="golden outputs are missed"):
+        check_golden(plain, Off(plain, Options()))

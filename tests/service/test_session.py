@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from service.bundle import Bundle
+from service.errors import BundleError, DeviceError
+from service.pack import Array, Pack
+from service.session import Options, Session
+from tests.conftest import CONFIGS, SHIPPED
+
+LENGTHS = [1, 16, 200, 17, 0, 3, 64, 1, 31]
+
+
+def draw(bundle: Bundle, lengths: list[int], seed: int = 0) -> list[Array]:
+    rng, column = np.random.default_rng(seed), bundle.manifest.columns[0]
+    lengths = [max(n, bundle.manifest.min_length) for n in lengths]
+    if column.kind == "ids":
+        return [rng.integers(column.low, column.high + 1, n) for n in lengths]
+    return [rng.normal(size=(n, column.width)).astype(np.float32) for n in lengths]
+
+
+def answers(session: Session, sequences: list[Array]) -> list[Array]:
+    output = session.manifest.outputs[0]
+    pack = Pack.of(session.manifest.columns[0].name, sequences)
+    return pack.per_sequence(session.run(pack)[output.name], output.per)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("name", CONFIGS)
+def test_alone_equals_packed_to_the_last_bit(name: str, threads: int, bundles: Path) -> None:
+    bundle = Bundle.open(bundles / name / "1")
+    session = Session(bundle, Options(threads=threads))
+    sequences = draw(bundle, LENGTHS)
+    for found, sequence in zip(answers(session, sequences), sequences, strict=True):
+        np.testing.assert_array_equal(found, answers(session, [sequence])[0])
+
+
+@pytest.mark.parametrize("slice_tokens", [1, 16, 50, 10**6])
+@pytest.mark.parametrize("name", CONFIGS)
+def test_slicing_changes_no_bit(name: str, slice_tokens: int, bundles: Path) -> None:
+    bundle = Bundle.open(bundles / name / "1")
+    sequences = draw(bundle, LENGTHS)
+    wanted = answers(Session(bundle, Options()), sequences)
+    found = answers(Session(bundle, Options(slice_tokens=slice_tokens)), sequences)
+    for a, b in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("name", ["plain", "ids", "pooled"])
+def test_a_pack_of_only_empty_sequences_runs(name: str, bundles: Path) -> None:
+    bundle = Bundle.open(bundles / name / "1")
+    found = answers(Session(bundle, Options()), draw(bundle, [0, 0]))
+    output = bundle.manifest.outputs[0]
+    shape = (0, output.width) if output.per == "token" else (output.width,)
+    assert [a.shape for a in found] == [shape, shape]
+
+
+def test_a_file_that_is_no_graph_is_named(plain: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Bundle, "read", lambda self, name: b"not a graph")
+    with pytest.raises(BundleError, match=r"stage0\.onnx"):
+        Session(plain, Options())
+
+
+@pytest.mark.skipif(
+    "CUDAExecutionProvider" in __import__("onnxruntime").get_available_providers(),
+    reason="a CUDA device is present",
+)
+def test_a_device_that_is_not_there_is_refused_not_replaced(plain: Bundle) -> None:
+    with pytest.raises(DeviceError, match="cuda"):
+        Session(plain, Options(device="cuda"))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(
+    "CUDAExecutionProvider" not in __import__("onnxruntime").get_available_providers(),
+    reason="did NOT run: needs a CUDA device and onnxruntime-gpu",
+)
+@pytest.mark.parametrize("name", ["digits", "polynomial", "digit_sum"])
+def test_cuda_answers_what_the_cpu_answers(name: str) -> None:
+    bundle = Bundle.open(SHIPPED / name / "1")
+    sequences = draw(bundle, LENGTHS)
+    found = answers(Session(bundle, Options(device="cuda")), sequences)
+    for a, b in zip(found, answers(Session(bundle, Options()), sequences), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-3)
+
+
+def test_serving_imports_neither_torch_nor_training() -> None:
+    code = (
+        "import sys, service.server, service.commands.predict, service.commands.verify\n"
+        "heavy = {'torch', 'onnx', 'onnxscript', 'sklearn', 'models', 'export', 'onnxruntime'}\n"
+        "sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr

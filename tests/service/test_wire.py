@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.errors import BadRequest
+from service.manifest import Manifest
+from service.pack import Array
+from service.wire import decode
+from tests.service.fakes import MANIFESTS, manifest
+
+VECTORS, IDS = MANIFESTS["vectors"], MANIFESTS["ids"]
+
+NUMBERS = st.floats(-(2.0**100), 2.0**100, width=32, allow_subnormal=False)
+ROWS = st.lists(st.lists(NUMBERS, min_size=2, max_size=2), min_size=1, max_size=6)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=12,
+)
+
+
+def read(body: bytes | str, of: Manifest = VECTORS, most: int = 100) -> list[Array]:
+    return decode(body.encode() if isinstance(body, str) else body, of, most)
+
+
+@given(st.lists(ROWS, min_size=1, max_size=5))
+def test_vectors_come_through_exactly(sequences: list[list[list[float]]]) -> None:
+    found = read(json.dumps({"sequences": sequences}))
+    for array, sequence in zip(found, sequences, strict=True):
+        assert array.dtype == np.float32
+        np.testing.assert_array_equal(array, np.array(sequence, np.float32))
+
+
+def test_ids_come_through_and_sequences_may_be_empty() -> None:
+    found = read('{"sequences": [[1, 9], [], [5]]}', IDS)
+    assert [a.tolist() for a in found] == [[1, 9], [], [5]]
+    assert {a.dtype for a in found} == {np.dtype(np.int64)}
+
+
+def test_an_empty_sequence_of_vectors_has_their_width() -> None:
+    assert read('{"sequences": [[]]}', manifest("m", width=2))[0].shape == (0, 2)
+
+
+BAD_VECTORS = {
+    "": "not valid JSON",
+    "{": "not valid JSON",
+    "[]": "must be a JSON object",
+    "{}": "missing field 'sequences'",
+    '{"sequences": [[[1, 2]]], "extra": 1}': "unknown field 'extra'",
+    '{"sequences": 5}': "sequences: must be a list of sequences, not a number",
+    '{"sequences": null}': "not null",
+    '{"sequences": []}': "holds no sequence",
+    '{"sequences": [[[1, 2]], 7]}': r"sequences\[1\]: must be a list of tokens",
+    '{"sequences": [[[1, 2], 7]]}': r"sequences\[0\]\[1\]: must be a list of 2 numbers",
+    '{"sequences": [[[1, 2, 3]]]}': r"sequences\[0\]\[0\]: 3 numbers, the width is 2",
+    '{"sequences": [[[1, 2], [1]]]}': r"sequences\[0\]\[1\]: 1 numbers, the width is 2",
+    '{"sequences": [[[1], [2]]]}': r"sequences\[0\]\[0\]: 1 numbers, the width is 2",
+    '{"sequences": [[[1, true]]]}': r"sequences\[0\]\[0\]\[1\]: must be a number, not a boolean",
+    '{"sequences": [[[1, "2"]]]}': "not a string",
+    '{"sequences": [[[1, null]]]}': "not null",
+    '{"sequences": [[[1, [2]]]]}': "not a list",
+    '{"sequences": [[[1, NaN]]]}': "not valid JSON",
+    '{"sequences": [[[1, Infinity]]]}': "not valid JSON",
+    '{"sequences": [[[1, 1e39]]]}': r"sequences\[0\]\[0\]\[1\]: must be finite in float32",
+    '{"sequences": [[[1, 1e999]]]}': "JSON|finite",
+    '{"sequences": [[]]}': r"sequences\[0\]: 0 tokens, the minimum is 1",
+    json.dumps({"sequences": [[[0, 0]] * 51]}): r"sequences\[0\]: 51 tokens, the maximum is 50",
+    json.dumps({"sequences": [[[0, 0]] * 40] * 3}): "120 tokens, the limit is 100",
+}
+
+BAD_IDS = {
+    '{"sequences": [[1, 0]]}': r"sequences\[0\]\[1\]: id 0 is outside 1..9",
+    '{"sequences": [[10]]}': "id 10 is outside 1..9",
+    '{"sequences": [[1.5]]}': "must be an integer id, not a float",
+    '{"sequences": [[true]]}': "not a boolean",
+    '{"sequences": [[[1]]]}': "not a list",
+    '{"sequences": [[99999999999999999999999]]}': "is outside 1..9",
+    '{"sequences": [[-99999999999999999999999]]}': "is outside 1..9",
+    json.dumps({"sequences": [[]] * 101}): "the limit is 100",
+}
+
+
+@pytest.mark.parametrize("body", BAD_VECTORS)
+def test_bad_vectors_are_refused_by_field_and_place(body: str) -> None:
+    with pytest.raises(BadRequest, match=BAD_VECTORS[body]):
+        read(body)
+
+
+@pytest.mark.parametrize("body", BAD_IDS)
+def test_bad_ids_are_refused_by_field_and_place(body: str) -> None:
+    with pytest.raises(BadRequest, match=BAD_IDS[body]):
+        read(body, IDS)
+
+
+@pytest.mark.parametrize(
+    "body", [b"[" * 100_000, b'{"sequences":' * 50_000, b'"\xff\xfe"', b"\x00"]
+)
+def test_hostile_bytes_are_a_bad_request(body: bytes) -> None:
+    with pytest.raises(BadRequest):
+        read(body)
+
+
+@given(JSON, st.sampled_from([VECTORS, IDS]))
+def test_any_json_is_read_or_refused(value: object, of: Manifest) -> None:
+    for body in (value, {"sequences": value}, {"sequences": [value]}):
+        try:
+            arrays = read(json.dumps(body), of)
+        except BadRequest:
+            continue
+        assert all(np.isfinite(a).all() for a in arrays)

@@ -1,0 +1,176 @@
+"""The server under load, as its users meet it: a real process, real sockets, many clients."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from benchmarks.process import ServerProcess
+from service.bundle import Bundle
+from service.pack import Array, Pack
+from service.session import Options, Session
+from tests.conftest import SHIPPED
+
+REQUESTS, CLIENTS = 2000, 64
+MODELS = ("digits", "polynomial", "digit_sum")
+Send = Callable[[httpx.AsyncClient], Awaitable[httpx.Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A request, and what must come back: outputs, or a status."""
+
+    send: Send
+    status: int
+    wanted: list[Array] | None = None
+
+
+@cache
+def session(name: str) -> Session:
+    return Session(Bundle.open(SHIPPED / name / "1"), Options())
+
+
+def alone(name: str, sequence: Array) -> Array:
+    """The bundle run on one sequence by itself."""
+    manifest = session(name).manifest
+    output = manifest.outputs[0]
+    pack = Pack.of(manifest.columns[0].name, [sequence])
+    return pack.per_sequence(session(name).run(pack)[output.name], output.per)[0]
+
+
+def draw(name: str, rng: np.random.Generator) -> list[Array]:
+    """One to four sequences, most short, some of a thousand tokens."""
+    lengths = np.exp(rng.normal(3, 1.2, rng.integers(1, 5))).astype(int).clip(1, 1000)
+    if name == "digit_sum":
+        return [rng.integers(1, 10, n * rng.integers(0, 2)) for n in lengths]
+    if name == "polynomial":
+        return [rng.random((n, 4), np.float32) for n in lengths]
+    return [rng.integers(0, [8, 8, 17], (n, 3)).astype(np.float32) for n in lengths]
+
+
+def post(model: str, body: Any, **options: Any) -> Send:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return lambda client: client.post(f"/v1/models/{model}/predict", content=content, **options)
+
+
+def valid(i: int, rng: np.random.Generator) -> Sent:
+    name = MODELS[i % len(MODELS)]
+    sequences = draw(name, rng)
+    body = {"sequences": [s.tolist() for s in sequences]}
+    return Sent(post(name, body), 200, [alone(name, s) for s in sequences])
+
+
+async def unending(mebibytes: int) -> AsyncIterator[bytes]:
+    for _ in range(mebibytes):
+        yield b" " * 2**20
+
+
+def chunked(client: httpx.AsyncClient) -> Awaitable[httpx.Response]:
+    return client.post("/v1/models/digits/predict", content=unending(4))
+
+
+INVALID = [
+    Sent(post("digits", b'{"sequences": [[[1,'), 400),
+    Sent(post("digits", {"sequences": [[[1, 2]]]}), 400),
+    Sent(post("digits", {"sequences": [[[1, 2, 3], [1, 2]]]}), 400),
+    Sent(post("digits", b'{"sequences": [[[1, 2, NaN]]]}'), 400),
+    Sent(post("digits", b'{"sequences": [[[1, 2, Infinity]]]}'), 400),
+    Sent(post("digits", b'{"sequences": [[[1, 2, 1e200]]]}'), 400),
+    Sent(post("digit_sum", {"sequences": [[1, 2, 10]]}), 400),
+    Sent(post("digits", {"sequences": []}), 400),
+    Sent(post("digits", {"sequences": [[[1, 2, 3]], []]}), 400),
+    Sent(post("digit_sum", {"sequences": [[1] * 20_001]}), 400),
+    Sent(post("digits", b" " * 2_000_001), 413),
+    Sent(chunked, 413),
+    Sent(post("nothing", {"sequences": [[[1, 2, 3]]]}), 404),
+    Sent(lambda client: client.get("/v1/models/digits/predict"), 405),
+    Sent(post("digits", {"sequences": []}, headers={"Content-Type": "text/csv"}), 415),
+]
+
+
+async def load(url: str, requests: list[Sent]) -> list[httpx.Response]:
+    """Send everything from CLIENTS concurrent clients, each on a connection of its own."""
+    waiting = iter(enumerate(requests))
+    found: dict[int, httpx.Response] = {}
+
+    async def client() -> None:
+        async with httpx.AsyncClient(base_url=url, timeout=120) as http:
+            for i, request in waiting:
+                found[i] = await request.send(http)
+
+    await asyncio.gather(*(client() for _ in range(CLIENTS)))
+    return [found[i] for i in range(len(requests))]
+
+
+def assert_close(found: list[Any], wanted: list[Array]) -> None:
+    for a, b in zip(found, wanted, strict=True):
+        a = np.array(a, np.float64).reshape(b.shape)
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * np.abs(b).max(initial=0))
+
+
+def test_every_valid_request_is_answered_as_if_alone_and_every_invalid_one_refused(
+    server: ServerProcess,
+) -> None:
+    rng = np.random.default_rng(0)
+    requests = [
+        INVALID[i // 20 % len(INVALID)] if i % 20 == 7 else valid(i, rng) for i in range(REQUESTS)
+    ]
+    answers = asyncio.run(load(server.url, requests))
+    statuses = Counter(answer.status_code for answer in answers)
+    assert statuses[200] == REQUESTS * 95 // 100
+    assert not [status for status in statuses if status >= 500]
+    for request, answer in zip(requests, answers, strict=True):
+        assert answer.status_code == request.status, answer.text
+        if request.wanted is None:
+            assert list(answer.json()) == ["error"]
+            assert str(SHIPPED) not in answer.text
+            assert "Traceback" not in answer.text
+        else:
+            assert_close(answer.json()["outputs"], request.wanted)
+
+
+def test_requests_of_many_clients_share_steps(server: ServerProcess) -> None:
+    """Otherwise the test above shows nothing of packing: some must have waited for others."""
+    lines = [line for line in server.log_lines() if line.get("status") == 200]
+    assert sum(line.get("queue_ms", 0) > 0.5 for line in lines) > 100
+
+
+@pytest.mark.parametrize("grace", [0, 1])
+def test_sigterm_in_the_middle_of_a_load_loses_no_accepted_request(grace: float) -> None:
+    """Every request the server read is answered, and every answer reaches its client."""
+    answered: Counter[int] = Counter()
+    refused: list[str] = []
+    body = json.dumps({"sequences": [np.zeros((1500, 3)).tolist()]}).encode()
+
+    async def client(process: ServerProcess) -> None:
+        async with httpx.AsyncClient(base_url=process.url, timeout=60) as http:
+            while True:
+                try:
+                    answer = await post("digits", body)(http)
+                except httpx.TransportError as error:
+                    refused.append(type(error).__name__)
+                    return
+                answered[answer.status_code] += 1
+                if answered.total() == 100:
+                    process.terminate()
+
+    async def run(process: ServerProcess) -> None:
+        await asyncio.gather(*(client(process) for _ in range(32)))
+
+    with ServerProcess(SHIPPED, grace_seconds=grace) as process:
+        asyncio.run(run(process))
+        assert process.process.wait(30) == 0
+        logged = [line for line in process.log_lines() if line.get("model")]
+    assert {line["status"] for line in logged} == {200}
+    assert answered == {200: len(logged)}
+    assert answered[200] >= 100
+    assert len(refused) == 32
