@@ -8,9 +8,9 @@ is compared. Without it they are the model as Definition 3.1 writes it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 import torch
 from torch import Tensor, nn
 
@@ -18,6 +18,7 @@ from export.onnx_graph import OPSET
 from models.pool import SumLayer
 from models.sumformer import Sumformer
 from service.pack import Array
+from service.runtime import onnxruntime
 from service.session import Options, session_options
 
 
@@ -61,7 +62,7 @@ class OneAtATime(nn.Module):
 
 def open_graph(
     module: nn.Module, examples: Sequence[Tensor], dynamic: list[dict[int, str]], options: Options
-) -> ort.InferenceSession:
+) -> Any:
     """Export a baseline and open it with the options that we serve with."""
     program = torch.onnx.export(
         module.eval(),
@@ -74,12 +75,12 @@ def open_graph(
     )
     assert program is not None
     graph = program.model_proto.SerializeToString()
-    return ort.InferenceSession(
-        graph, session_options(ort, options), providers=["CPUExecutionProvider"]
+    return onnxruntime().InferenceSession(
+        graph, session_options(options), providers=["CPUExecutionProvider"]
     )
 
 
-def open_padded(model: Sumformer, deferred: bool, options: Options) -> ort.InferenceSession:
+def open_padded(model: Sumformer, deferred: bool, options: Options) -> Any:
     """The padded baseline of a one-layer model."""
     layer = model.layers[0]
     assert isinstance(layer, SumLayer)
@@ -88,7 +89,7 @@ def open_padded(model: Sumformer, deferred: bool, options: Options) -> ort.Infer
     return open_graph(Padded(layer, deferred), examples, dynamic, options)
 
 
-def open_one_at_a_time(model: Sumformer, deferred: bool, options: Options) -> ort.InferenceSession:
+def open_one_at_a_time(model: Sumformer, deferred: bool, options: Options) -> Any:
     """The one-at-a-time baseline of a one-layer model."""
     layer = model.layers[0]
     assert isinstance(layer, SumLayer)
@@ -96,7 +97,7 @@ def open_one_at_a_time(model: Sumformer, deferred: bool, options: Options) -> or
     return open_graph(OneAtATime(layer, deferred), examples, [{0: "length"}], options)
 
 
-def run_padded(session: ort.InferenceSession, group: Sequence[Array]) -> list[Array]:
+def run_padded(session: Any, group: Sequence[Array]) -> list[Array]:
     """Pad a group to its longest, run it, and cut the padding off again."""
     x = np.zeros((len(group), max(map(len, group)), group[0].shape[1]), np.float32)
     mask = np.zeros((*x.shape[:2], 1), np.float32)
@@ -108,7 +109,7 @@ def run_padded(session: ort.InferenceSession, group: Sequence[Array]) -> list[Ar
     return [rows[: len(s)] for rows, s in zip(out, group, strict=True)]
 
 
-def run_one_at_a_time(session: ort.InferenceSession, group: Sequence[Array]) -> list[Array]:
+def run_one_at_a_time(session: Any, group: Sequence[Array]) -> list[Array]:
     """Run every sequence by itself."""
     name = session.get_inputs()[0].name
     return [session.run(None, {name: sequence})[0] for sequence in group]

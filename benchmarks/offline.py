@@ -14,9 +14,9 @@ import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 
 from benchmarks.baselines import (
     open_one_at_a_time,
@@ -29,6 +29,7 @@ from benchmarks.reference import BUNDLES, checkpoint
 from benchmarks.timing import Timing, alternate, ratio
 from service.bundle import Bundle
 from service.pack import Array, Pack
+from service.runtime import onnxruntime
 from service.scheduler import Job, Scheduler
 from service.session import Options, Session
 from service.settings import Settings, available_cpus
@@ -53,8 +54,8 @@ def packed(session: Session, step_tokens: int, groups: Sequence[Group]) -> list[
 
 
 def by_group(
-    run: Callable[[ort.InferenceSession, Group], list[Array]],
-    session: ort.InferenceSession,
+    run: Callable[[Any, Group], list[Array]],
+    session: Any,
     groups: Sequence[Group],
 ) -> list[Array]:
     """A baseline, one group of 32 after the other."""
@@ -115,7 +116,10 @@ def main() -> None:
     warnings.simplefilter("ignore")
     options = Options(threads=available_cpus(), slice_tokens=Settings().slice_tokens)
     answers = contenders(options)
-    result: dict[str, object] = {"threads": options.threads, "onnxruntime": ort.__version__}
+    result: dict[str, object] = {
+        "threads": options.threads,
+        "onnxruntime": onnxruntime().__version__,
+    }
     for name, lengths in mixes().items():
         groups = draw(lengths)
         error = check(answers, groups)

@@ -14,9 +14,9 @@ pid=
 export DOCKER_HOST=unix://$state/docker.sock
 
 install() {
-    export DEBIAN_FRONTEND=noninteractive
     apt-get update -qq
-    apt-get install -qq -y --no-install-recommends docker.io mmdebstrap >/dev/null
+    DEBIAN_FRONTEND=noninteractive \
+        apt-get install -qq -y --no-install-recommends docker.io mmdebstrap >/dev/null
 }
 
 # No bridge and no iptables: they need rights that a bare machine may not give.
@@ -36,7 +36,7 @@ start() {
     exit 1
 }
 
-# A killed daemon leaves mounts behind (its network namespace): they go before the folder.
+# The daemon leaves a mount behind, its network namespace: that goes before the folder does.
 stop() {
     if [ -n "$pid" ]; then
         kill "$pid" 2>/dev/null || true

@@ -13,7 +13,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import torch
 from tqdm import tqdm
 
@@ -26,6 +25,7 @@ from models.sumformer import Sumformer
 from service.bundle import GOLDEN, MANIFEST, VERIFICATION, Bundle, write_golden
 from service.errors import SumserveError
 from service.manifest import Architecture, IdsColumn, Manifest, Output, Stage, VectorColumn
+from service.runtime import onnxruntime
 from service.session import Options, Session
 
 TOLERANCE = 1e-5
@@ -120,7 +120,7 @@ def _write_proof(folder: Path, verifier: Verifier, options: Options) -> None:
     proof = {
         "reference": "the checkpoint's forward in float64",
         "torch": torch.__version__,
-        "onnxruntime": onnxruntime.__version__,
+        "onnxruntime": onnxruntime().__version__,
         "options": asdict(options),
         "tolerance": TOLERANCE,
         "cases": verifier.run(),

@@ -59,7 +59,7 @@ def _overview(commands: dict[str, EntryPoint], argv: Sequence[str]) -> int:
 
 
 def _missing(error: ModuleNotFoundError) -> str:
-    extras = {"torch": "train", "onnx": "train", "sklearn": "train", "onnxruntime": "cpu"}
+    extras = {"torch": "train", "onnx": "train", "sklearn": "train"}
     root = (error.name or "").partition(".")[0]
     if root not in extras:
         return str(error)

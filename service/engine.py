@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from typing import Protocol
 
 from service.errors import NotServing, StepFailed
@@ -21,6 +22,8 @@ from service.pack import Array, Pack
 from service.scheduler import Job, Part, Scheduler, Step
 
 AHEAD = 2  # steps handed to the runner: the one that runs and the one that waits
+
+Outputs = dict[str, list[Array]]  # output name -> one array per sequence
 
 log = logging.getLogger("sumserve.engine")
 
@@ -36,9 +39,9 @@ class Runs(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One request's outputs, name -> one array per sequence, and where its time went."""
+    """One request's outputs, and where its time went."""
 
-    outputs: dict[str, list[Array]]
+    outputs: Outputs
     queue_ms: float
     compute_ms: float
 
@@ -51,7 +54,7 @@ class Request(Job):
     submitted: float = 0.0
     started: float | None = None
     computed: float = 0.0
-    done: list[dict[str, list[Array]]] = field(default_factory=list)
+    done: list[Outputs] = field(default_factory=list)
     missing: int = 0
     future: asyncio.Future[Answer] = field(default_factory=asyncio.Future)
 
@@ -60,7 +63,7 @@ class Request(Job):
 class Outcome:
     """A step's outputs per part, or the error of that part; and its time."""
 
-    results: list[dict[str, list[Array]] | Exception]
+    results: list[Outputs | Exception]
     started: float
     seconds: float
 
@@ -130,30 +133,25 @@ class Engine:
             results = [self._run_alone(step.model, part) for part in step.parts]
         return Outcome(results, started, self._clock() - started)
 
-    def _run_alone(self, model: str, part: Part) -> dict[str, list[Array]] | Exception:
+    def _run_alone(self, model: str, part: Part) -> Outputs | Exception:
         try:
             return self._run_parts(model, (part,))[0]
         except Exception as error:
             log.error("a request of %s failed: %s", model, error)
             return error
 
-    def _run_parts(
-        self, model: str, parts: Sequence[Part]
-    ) -> list[dict[str, list[Array]] | Exception]:
+    def _run_parts(self, model: str, parts: Sequence[Part]) -> list[Outputs | Exception]:
         session = self._sessions[model]
         column = session.manifest.columns[0].name
         sequences = [s for p in parts for s in _request(p).sequences[p.first : p.last]]
         pack = Pack.of(column, sequences)
         found = session.run(pack)
         outputs = session.manifest.outputs
-        rows = {o.name: pack.per_sequence(found[o.name], o.per) for o in outputs}
-        shares: list[dict[str, list[Array]] | Exception] = []
-        begin = 0
-        for part in parts:
-            end = begin + part.last - part.first
-            shares.append({name: values[begin:end] for name, values in rows.items()})
-            begin = end
-        return shares
+        rows = {o.name: iter(pack.per_sequence(found[o.name], o.per)) for o in outputs}
+        return [
+            {name: list(islice(values, part.last - part.first)) for name, values in rows.items()}
+            for part in parts
+        ]
 
     def _deliver(self, step: Step, future: asyncio.Future[Outcome]) -> None:
         """On the loop: give each part's result to its request, then hand out the next step."""
@@ -164,7 +162,7 @@ class Engine:
         self._dispatch()
 
     def _settle(
-        self, request: Request, part: Part, result: dict[str, list[Array]] | Exception, of: Outcome
+        self, request: Request, part: Part, result: Outputs | Exception, of: Outcome
     ) -> None:
         if isinstance(result, Exception):
             self._scheduler.remove(request)

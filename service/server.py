@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import signal
+import socket
 import time
 from types import FrameType
 
@@ -18,6 +20,8 @@ from service.scheduler import Scheduler
 from service.session import Options, Session
 from service.settings import Settings
 from service.verification import check_golden
+
+LAST_STEP_SECONDS = 30  # after the drain: for the steps that run, and for writing answers
 
 log = logging.getLogger("sumserve.server")
 
@@ -36,9 +40,9 @@ def serve(settings: Settings) -> None:
         access_log=False,
         server_header=False,
         timeout_keep_alive=settings.keep_alive_seconds,
-        timeout_graceful_shutdown=max(1, round(settings.drain_seconds)),
+        timeout_graceful_shutdown=round(settings.drain_seconds) + LAST_STEP_SECONDS,
     )
-    server = Server(config, service.readiness, settings.grace_seconds)
+    server = Server(config, service)
     try:
         server.run()
     except SystemExit as error:  # uvicorn's way of saying that the port is taken
@@ -65,11 +69,14 @@ class Server(uvicorn.Server):
     """uvicorn, with a grace between "not ready" and "not listening" on SIGTERM.
 
     In the grace every response closes its connection, so that by its end clients are elsewhere.
+    What is not done when the drain is over is answered with 503 and not cut off.
     """
 
-    def __init__(self, config: uvicorn.Config, readiness: Readiness, grace: float) -> None:
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
         super().__init__(config)
-        self._readiness, self._grace = readiness, grace
+        self._readiness, self._engine = service.readiness, service.engine
+        self._grace = service.settings.grace_seconds
+        self._drain = service.settings.drain_seconds
         self._leave_at = float("inf")
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -80,6 +87,17 @@ class Server(uvicorn.Server):
         else:
             self._leave_at = time.monotonic() + self._grace
         self._readiness.draining = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop listening and finish what is in flight, within the drain."""
+        async with asyncio.TaskGroup() as tasks:
+            closing = tasks.create_task(self._close_engine())
+            await super().shutdown(sockets)
+            closing.cancel()
+
+    async def _close_engine(self) -> None:
+        await asyncio.sleep(self._drain)
+        await self._engine.close()
 
     async def on_tick(self, counter: int) -> bool:
         """uvicorn's heartbeat, ten times a second."""

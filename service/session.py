@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from service.bundle import Bundle
-from service.errors import BundleError, DeviceError, StartupError
+from service.errors import BundleError, DeviceError
 from service.manifest import Stage
 from service.pack import Array, Blocks, Pack, Slice
+from service.runtime import onnxruntime
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
@@ -97,18 +98,13 @@ def _stack(parts: list[Array], width: int) -> Array:
 
 
 def _load(bundle: Bundle, file: str, options: Options) -> Any:
-    try:
-        import onnxruntime as ort
-    except ImportError as error:
-        raise StartupError(
-            "no onnxruntime is installed: pip install 'sumserve[cpu]' or 'sumserve[gpu]'"
-        ) from error
+    ort = onnxruntime()
     provider = PROVIDERS[options.device]
     if provider not in ort.get_available_providers():
         raise _no_device(options.device, ort.get_available_providers())
     try:
         session = ort.InferenceSession(
-            bundle.read(file), session_options(ort, options), providers=[provider]
+            bundle.read(file), session_options(options), providers=[provider]
         )
     except Exception as error:  # onnxruntime's own classes have no public base
         raise BundleError(f"{bundle.folder / file}: onnxruntime refuses it: {error}") from error
@@ -121,9 +117,9 @@ def _no_device(device: str, found: list[str]) -> DeviceError:
     return DeviceError(f"device {device!r} was asked for; onnxruntime has {', '.join(found)}")
 
 
-def session_options(ort: Any, options: Options) -> Any:
+def session_options(options: Options) -> Any:
     """onnxruntime's options for a session of ours."""
-    chosen = ort.SessionOptions()
+    chosen = onnxruntime().SessionOptions()
     chosen.intra_op_num_threads = options.threads
     chosen.enable_mem_pattern = False  # a plan is kept for every shape ever seen
     chosen.log_severity_level = 3

@@ -144,6 +144,24 @@ def test_requests_of_many_clients_share_steps(server: ServerProcess) -> None:
     assert sum(line.get("queue_ms", 0) > 0.5 for line in lines) > 100
 
 
+def test_what_is_not_done_when_the_drain_is_over_is_answered_with_503() -> None:
+    body = json.dumps({"sequences": [np.zeros((20_000, 3)).tolist()] * 8}).encode()
+
+    async def flood(process: ServerProcess) -> Counter[int]:
+        async with httpx.AsyncClient(base_url=process.url, timeout=60) as http:
+            waiting = [asyncio.ensure_future(post("digits", body)(http)) for _ in range(24)]
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            process.terminate()
+            answers = await asyncio.gather(*waiting)
+        return Counter(answer.status_code for answer in answers)
+
+    with ServerProcess(SHIPPED, grace_seconds=0, drain_seconds=0) as process:
+        statuses = asyncio.run(flood(process))
+        assert process.process.wait(30) == 0
+    assert statuses[200] + statuses[503] == 24
+    assert statuses[503] > 0
+
+
 @pytest.mark.parametrize("grace", [0, 1])
 def test_sigterm_in_the_middle_of_a_load_loses_no_accepted_request(grace: float) -> None:
     """Every request the server read is answered, and every answer reaches its client."""

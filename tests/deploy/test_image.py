@@ -146,10 +146,6 @@ def test_only_what_serving_needs_is_installed(container: Container) -> None:
     assert not installed & {"torch", "onnx", "onnxscript", "scikit-learn", "pytest", "mypy", "pip"}
 
 
-def test_onnxruntime_reports_to_nobody(container: Container) -> None:
-    assert container.python("import os; print(os.environ['ORT_DISABLE_TELEMETRY'])") == "1"
-
-
 def test_docker_stop_ends_it_with_exit_code_zero(image: str) -> None:
     with started() as container:
         docker("stop", f"--time={STOP_SECONDS}", container.name)

@@ -27,19 +27,22 @@ class Tampered(Session):
 
 def racing(pack: Pack, rows: Array) -> Array:
     """Wrong now and then, as a racing kernel is: never twice the same."""
-    return rows + 1e-2 * np.random.default_rng().normal(size=rows.shape)
+    changed: Array = rows + 1e-2 * np.random.default_rng().normal(size=rows.shape)
+    return changed
 
 
 def leaking(pack: Pack, rows: Array) -> Array:
     """Every sequence feels how many others there are."""
-    return np.multiply(rows, 1 + 1e-3 * (len(pack.lengths) - 1))
+    changed: Array = rows * (1 + 1e-3 * (len(pack.lengths) - 1))
+    return changed
 
 
 def ordered(pack: Pack, rows: Array) -> Array:
     """Outputs depend on the place in the sequence."""
     ends = np.cumsum(pack.lengths)
     place = np.arange(len(rows)) - np.repeat(ends - pack.lengths, pack.lengths)
-    return rows + 1e-3 * place[:, None]
+    changed: Array = rows + 1e-3 * place[:, None]
+    return changed
 
 
 @pytest.mark.parametrize("change", [racing, leaking, ordered])

@@ -10,9 +10,11 @@ import pytest
 from service.bundle import Bundle
 from service.errors import BundleError, DeviceError
 from service.pack import Array, Pack
+from service.runtime import onnxruntime
 from service.session import Options, Session
 from tests.conftest import CONFIGS, SHIPPED
 
+PROVIDERS = onnxruntime().get_available_providers()
 LENGTHS = [1, 16, 200, 17, 0, 3, 64, 1, 31]
 
 
@@ -67,7 +69,7 @@ def test_a_file_that_is_no_graph_is_named(plain: Bundle, monkeypatch: pytest.Mon
 
 
 @pytest.mark.skipif(
-    "CUDAExecutionProvider" in __import__("onnxruntime").get_available_providers(),
+    "CUDAExecutionProvider" in PROVIDERS,
     reason="a CUDA device is present",
 )
 def test_a_device_that_is_not_there_is_refused_not_replaced(plain: Bundle) -> None:
@@ -77,7 +79,7 @@ def test_a_device_that_is_not_there_is_refused_not_replaced(plain: Bundle) -> No
 
 @pytest.mark.gpu
 @pytest.mark.skipif(
-    "CUDAExecutionProvider" not in __import__("onnxruntime").get_available_providers(),
+    "CUDAExecutionProvider" not in PROVIDERS,
     reason="did NOT run: needs a CUDA device and onnxruntime-gpu",
 )
 @pytest.mark.parametrize("name", ["digits", "polynomial", "digit_sum"])

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+LOOK = """
+import os, sys
+seen = []
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if name == 'onnxruntime':
+            seen.append(os.environ.get('ORT_DISABLE_TELEMETRY'))
+sys.meta_path.insert(0, Watch())
+from service.runtime import onnxruntime
+onnxruntime()
+print(seen)
+"""
+
+
+@pytest.mark.parametrize(("given", "wanted"), [(None, "1"), ("0", "0")])
+def test_telemetry_is_off_before_onnxruntime_is_imported(given: str | None, wanted: str) -> None:
+    environ = {"PATH": "/usr/bin"} | ({"ORT_DISABLE_TELEMETRY": given} if given else {})
+    found = subprocess.run(
+        [sys.executable, "-c", LOOK], capture_output=True, text=True, env=environ, cwd=ROOT
+    )
+    assert found.stdout == f"['{wanted}']\n", found.stderr
+
+
+def test_nothing_else_imports_onnxruntime() -> None:
+    for package in ("models", "export", "service", "benchmarks"):
+        for path in Path(ROOT / package).rglob("*.py"):
+            assert "import onnxruntime" not in path.read_text().replace(
+                "runtime import onnxruntime", ""
+            ), path
