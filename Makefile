@@ -6,7 +6,7 @@ PACKAGES := models export service benchmarks tests
 SOURCES := pyproject.toml constraints.txt
 
 .PHONY: serve test lint types format bench bench-segment-sum reference digits checkpoints bundles \
-        image test-image clean
+        image test-image bare-image clean
 
 serve: .venv/serve  ## serve the shipped bundles on 127.0.0.1:8080
 	$(BIN)/sumserve serve --models deploy/bundles
@@ -46,11 +46,14 @@ bundles: .venv/all  ## export what ships in deploy/bundles
 	for task in digits polynomial digit_sum; do \
 		$(BIN)/sumserve export models/checkpoints/$$task --out deploy/bundles --force || exit; done
 
-image:  ## build the container image
+image:  ## build the container image, with the docker daemon that answers
 	deploy/image.sh
 
 test-image: .venv/all  ## run the image and POST to it
-	$(BIN)/pytest -m container tests/deploy
+	$(BIN)/pytest -rs -m container tests/deploy
+
+bare-image:  ## the two above on a bare Debian machine, as root: brings its own docker
+	deploy/bare.sh $(MAKE) image test-image
 
 clean:
 	rm -rf .venv build

@@ -19,7 +19,7 @@ from models.pool import SumLayer
 from models.sumformer import Sumformer
 from service.pack import Array
 from service.runtime import onnxruntime
-from service.session import Options, session_options
+from service.session import session_options
 
 
 class Padded(nn.Module):
@@ -60,9 +60,7 @@ class OneAtATime(nn.Module):
         return out
 
 
-def open_graph(
-    module: nn.Module, examples: Sequence[Tensor], dynamic: list[dict[int, str]], options: Options
-) -> Any:
+def open_graph(module: nn.Module, examples: Sequence[Tensor], dynamic: list[dict[int, str]]) -> Any:
     """Export a baseline and open it with the options that we serve with."""
     program = torch.onnx.export(
         module.eval(),
@@ -76,25 +74,25 @@ def open_graph(
     assert program is not None
     graph = program.model_proto.SerializeToString()
     return onnxruntime().InferenceSession(
-        graph, session_options(options), providers=["CPUExecutionProvider"]
+        graph, session_options(), providers=["CPUExecutionProvider"]
     )
 
 
-def open_padded(model: Sumformer, deferred: bool, options: Options) -> Any:
+def open_padded(model: Sumformer, deferred: bool) -> Any:
     """The padded baseline of a one-layer model."""
     layer = model.layers[0]
     assert isinstance(layer, SumLayer)
     examples = (torch.zeros(3, 7, layer.from_token.in_features), torch.ones(3, 7, 1))
     dynamic = [{0: "batch", 1: "length"}, {0: "batch", 1: "length"}]
-    return open_graph(Padded(layer, deferred), examples, dynamic, options)
+    return open_graph(Padded(layer, deferred), examples, dynamic)
 
 
-def open_one_at_a_time(model: Sumformer, deferred: bool, options: Options) -> Any:
+def open_one_at_a_time(model: Sumformer, deferred: bool) -> Any:
     """The one-at-a-time baseline of a one-layer model."""
     layer = model.layers[0]
     assert isinstance(layer, SumLayer)
     examples = (torch.zeros(7, layer.from_token.in_features),)
-    return open_graph(OneAtATime(layer, deferred), examples, [{0: "length"}], options)
+    return open_graph(OneAtATime(layer, deferred), examples, [{0: "length"}])
 
 
 def run_padded(session: Any, group: Sequence[Array]) -> list[Array]:

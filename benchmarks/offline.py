@@ -29,10 +29,10 @@ from benchmarks.reference import BUNDLES, checkpoint
 from benchmarks.timing import Timing, alternate, ratio
 from service.bundle import Bundle
 from service.pack import Array, Pack
-from service.runtime import onnxruntime
+from service.runtime import Threads, onnxruntime
 from service.scheduler import Job, Scheduler
 from service.session import Options, Session
-from service.settings import Settings, available_cpus
+from service.settings import Settings
 
 RESULT = Path("benchmarks/results/offline.json")
 Group = list[Array]
@@ -62,16 +62,16 @@ def by_group(
     return [answer for group in groups for answer in run(session, group)]
 
 
-def contenders(options: Options) -> dict[str, Answer]:
+def contenders() -> dict[str, Answer]:
     """Name -> how it answers all groups of a mix."""
     model = checkpoint("reference").model
-    session = Session(Bundle.open(BUNDLES / "reference" / "1"), options)
+    session = Session(Bundle.open(BUNDLES / "reference" / "1"), Options())
     step = Settings().step_tokens
     found: dict[str, Answer] = {"packed": partial(packed, session, step)}
     for deferred in (False, True):
         suffix = ", phi deferred" if deferred else ""
-        padded = open_padded(model, deferred, options)
-        single = open_one_at_a_time(model, deferred, options)
+        padded = open_padded(model, deferred)
+        single = open_one_at_a_time(model, deferred)
         found[f"padded{suffix}"] = partial(by_group, run_padded, padded)
         found[f"one at a time{suffix}"] = partial(by_group, run_one_at_a_time, single)
     return found
@@ -114,10 +114,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULT)
     args = parser.parse_args()
     warnings.simplefilter("ignore")
-    options = Options(threads=available_cpus(), slice_tokens=Settings().slice_tokens)
-    answers = contenders(options)
+    answers = contenders()
     result: dict[str, object] = {
-        "threads": options.threads,
+        "threads": Threads.start(),
         "onnxruntime": onnxruntime().__version__,
     }
     for name, lengths in mixes().items():

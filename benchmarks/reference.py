@@ -20,8 +20,6 @@ from models.config import (
     VectorInput,
 )
 from models.sumformer import Sumformer
-from service.session import Options
-from service.settings import available_cpus
 
 BUNDLES = Path("build/bundles")
 _POOL = PoolConfig(phi=(256, 256), latent_dim=128)
@@ -51,8 +49,7 @@ def checkpoint(name: str) -> Checkpoint:
 def main() -> None:
     """Export both."""
     for name in CONFIGS:
-        options = Options(threads=available_cpus())
-        print(export(checkpoint(name), BUNDLES, "1", options, force=True))
+        print(export(checkpoint(name), BUNDLES, "1", force=True))
 
 
 if __name__ == "__main__":

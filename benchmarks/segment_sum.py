@@ -1,6 +1,6 @@
 """Ways to sum phi over each sequence of a pack, on the three mixes: why the block sum was chosen.
 
-    python -m benchmarks.segment_sum [--rounds 9]
+    python -m benchmarks.segment_sum [--rounds 9] [--threads 2]
 
 Each way is the first stage of the reference model (phi's body, the sum, phi's last linear map) as
 one graph, run in steps of the server's token budget. `error` is the largest relative error of the
@@ -28,9 +28,8 @@ from benchmarks.timing import alternate
 from export.stages import BlockSum
 from models.pool import Pool
 from service.pack import BLOCK, Array, Blocks
-from service.runtime import onnxruntime
-from service.session import Options
-from service.settings import Settings, available_cpus
+from service.runtime import Threads, onnxruntime
+from service.settings import Settings
 
 RESULT = Path("benchmarks/results/segment_sum.json")
 Way = Callable[[Array, Array], Array]
@@ -106,31 +105,29 @@ def by_owner(session: Any, x: Array, lengths: Array) -> Array:
     return np.asarray(session.run(None, {"x": x, "owner": owner, "count": count})[0])
 
 
-def ways(pool: Pool, threads: int) -> dict[str, Way]:
+def ways(pool: Pool) -> dict[str, Way]:
     """Every way, ready to be called with tokens and lengths."""
-    many, one = Options(threads=threads), Options(threads=1)
-    block = _open_blocks(BlockSum(pool), torch.zeros(7, 8), torch.zeros(5, BLOCK).long(), many)
-    align = _open_blocks(Aligned(pool), torch.zeros(5, BLOCK, 8), torch.ones(5, BLOCK, 1), many)
+    block = _open_blocks(BlockSum(pool), torch.zeros(7, 8), torch.zeros(5, BLOCK).long())
+    align = _open_blocks(Aligned(pool), torch.zeros(5, BLOCK, 8), torch.ones(5, BLOCK, 1))
     return {
         "block sum": partial(block_sum, block, Settings().slice_tokens),
         "block sum, one slice a step": partial(block_sum, block, 10**9),
         "aligned blocks": partial(aligned, align),
-        "one-hot product": partial(by_owner, _open_by_owner(OneHot(pool), many)),
-        "scatter, 1 thread": partial(by_owner, _open_by_owner(Scatter(pool), one)),
-        f"scatter, {threads} threads": partial(by_owner, _open_by_owner(Scatter(pool), many)),
+        "one-hot product": partial(by_owner, _open_by_owner(OneHot(pool))),
+        "scatter": partial(by_owner, _open_by_owner(Scatter(pool))),
     }
 
 
-def _open_blocks(way: nn.Module, x: Tensor, rows: Tensor, options: Options) -> Any:
+def _open_blocks(way: nn.Module, x: Tensor, rows: Tensor) -> Any:
     blocks = {0: "blocks"}
     first = blocks if len(x) == len(rows) else {0: "tokens"}
-    return open_graph(way, (x, rows, torch.ones(5, 1)), [first, blocks, blocks], options)
+    return open_graph(way, (x, rows, torch.ones(5, 1)), [first, blocks, blocks])
 
 
-def _open_by_owner(way: nn.Module, options: Options) -> Any:
+def _open_by_owner(way: nn.Module) -> Any:
     tokens = {0: "tokens"}
     examples = (torch.zeros(7, 8), torch.zeros(7, dtype=torch.int64), torch.ones(3, 1))
-    return open_graph(way, examples, [tokens, tokens, {0: "sequences"}], options)
+    return open_graph(way, examples, [tokens, tokens, {0: "sequences"}])
 
 
 def steps(lengths: Array, budget: int) -> list[Array]:
@@ -162,11 +159,12 @@ def main() -> None:
     """Measure, print and write the result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--out", type=Path, default=RESULT)
     args = parser.parse_args()
     warnings.simplefilter("ignore")
-    threads = available_cpus()
-    contenders = ways(checkpoint("reference").model.pools()[0], threads)
+    threads = Threads.start(args.threads)
+    contenders = ways(checkpoint("reference").model.pools()[0])
     reference = checkpoint("reference").model.pools()[0]
     rng = np.random.default_rng(1)
     result: dict[str, object] = {"threads": threads, "onnxruntime": onnxruntime().__version__}

@@ -25,10 +25,11 @@ from models.sumformer import Sumformer
 from service.bundle import GOLDEN, MANIFEST, VERIFICATION, Bundle, write_golden
 from service.errors import SumserveError
 from service.manifest import Architecture, IdsColumn, Manifest, Output, Stage, VectorColumn
-from service.runtime import onnxruntime
+from service.runtime import Threads, onnxruntime
 from service.session import Options, Session
 
 TOLERANCE = 1e-5
+SERVED = Options()
 GOLDEN_LENGTHS = (1, 2, 16, 17, 40, 100, 0)
 
 
@@ -37,7 +38,7 @@ class ExportError(SumserveError):
 
 
 def export(
-    checkpoint: Checkpoint, root: Path, version: str, options: Options, force: bool = False
+    checkpoint: Checkpoint, root: Path, version: str, options: Options = SERVED, force: bool = False
 ) -> Path:
     """Write and verify ``root/name/version``; nothing is left behind unless all went well.
 
@@ -121,7 +122,7 @@ def _write_proof(folder: Path, verifier: Verifier, options: Options) -> None:
         "reference": "the checkpoint's forward in float64",
         "torch": torch.__version__,
         "onnxruntime": onnxruntime().__version__,
-        "options": asdict(options),
+        "options": {"threads": Threads.start(), **asdict(options)},
         "tolerance": TOLERANCE,
         "cases": verifier.run(),
     }

@@ -29,10 +29,9 @@ def run(args: argparse.Namespace) -> int:
     """Export and print where the bundle is."""
     from export.bundle import export
     from models.checkpoint import Checkpoint
-    from service.session import Options
-    from service.settings import available_cpus
+    from service.runtime import Threads
 
-    options = Options(threads=args.threads or available_cpus())
+    Threads.start(args.threads)
     checkpoint = Checkpoint.load(args.checkpoint)
-    print(export(checkpoint, args.out, args.bundle_version, options, args.force))
+    print(export(checkpoint, args.out, args.bundle_version, force=args.force))
     return 0

@@ -1,4 +1,4 @@
-"""onnxruntime, imported here and nowhere else: late, and told to keep what it sees to itself."""
+"""onnxruntime, imported here and nowhere else: late, discreet, and with one pool of threads."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 from importlib import import_module
 from typing import Any
 
+from service.cpus import available_cpus
 from service.errors import StartupError
 
 
@@ -22,3 +23,26 @@ def onnxruntime() -> Any:
         raise StartupError(
             "no onnxruntime is installed: pip install 'sumserve[cpu]' or 'sumserve[gpu]'"
         ) from error
+
+
+class Threads:
+    """The threads of the process: one pool for all sessions, as large as first asked for.
+
+    Sessions with pools of their own fight for the CPUs: the idle ones spin while another works,
+    which made steps of two stages up to 1.7 times slower (benchmarks/README.md).
+    """
+
+    count = 0
+
+    @classmethod
+    def start(cls, count: int = 0) -> int:
+        """Start the pool (0: as many threads as CPUs) unless it runs; its size.
+
+        Raises StartupError when it runs with another number: onnxruntime cannot change it.
+        """
+        if not cls.count:
+            cls.count = count or available_cpus()
+            onnxruntime().set_global_thread_pool_sizes(cls.count, 1)
+        if count and count != cls.count:
+            raise StartupError(f"{count} threads were asked for; {cls.count} have been started")
+        return cls.count

@@ -16,11 +16,13 @@ from service.bundle import find_bundles, open_named
 from service.engine import Engine
 from service.errors import StartupError
 from service.readiness import Readiness
+from service.runtime import Threads
 from service.scheduler import Scheduler
 from service.session import Options, Session
 from service.settings import Settings
 from service.verification import check_golden
 
+CANNOT_START = 3  # uvicorn's exit code when it cannot listen
 LAST_STEP_SECONDS = 30  # after the drain: for the steps that run, and for writing answers
 
 log = logging.getLogger("sumserve.server")
@@ -28,6 +30,7 @@ log = logging.getLogger("sumserve.server")
 
 def serve(settings: Settings) -> None:
     """Serve until told to stop. Raises StartupError when a bundle or a setting is at fault."""
+    signal.signal(signal.SIGTERM, _leave)
     service = load(settings)
     config = uvicorn.Config(
         create_app(service),
@@ -45,13 +48,21 @@ def serve(settings: Settings) -> None:
     server = Server(config, service)
     try:
         server.run()
-    except SystemExit as error:  # uvicorn's way of saying that the port is taken
-        raise StartupError(f"cannot listen on {settings.host}:{settings.port}") from error
+    except SystemExit as error:
+        if error.code == CANNOT_START:
+            raise StartupError(f"cannot listen on {settings.host}:{settings.port}") from error
+        raise
+
+
+def _leave(sig: int, frame: FrameType | None) -> None:
+    """Until uvicorn handles signals: the first process of a container ignores them by default."""
+    raise SystemExit(0)
 
 
 def load(settings: Settings) -> Service:
     """Open every bundle, check it against its golden data, and set up the engine."""
-    options = Options(settings.device, settings.thread_count(), settings.slice_tokens)
+    Threads.start(settings.threads)
+    options = Options(settings.device, settings.slice_tokens)
     sessions: dict[str, Session] = {}
     for folder in find_bundles(settings.models):
         bundle = open_named(folder)

@@ -15,7 +15,7 @@ from service.bundle import Bundle
 from service.errors import BundleError, DeviceError
 from service.manifest import Stage
 from service.pack import Array, Blocks, Pack, Slice
-from service.runtime import onnxruntime
+from service.runtime import Threads, onnxruntime
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
@@ -25,7 +25,6 @@ class Options:
     """Where and how a session runs. ``slice_tokens`` bounds one call of a stage, for the cache."""
 
     device: str = "cpu"
-    threads: int = 1
     slice_tokens: int = 2048
 
 
@@ -103,9 +102,7 @@ def _load(bundle: Bundle, file: str, options: Options) -> Any:
     if provider not in ort.get_available_providers():
         raise _no_device(options.device, ort.get_available_providers())
     try:
-        session = ort.InferenceSession(
-            bundle.read(file), session_options(options), providers=[provider]
-        )
+        session = ort.InferenceSession(bundle.read(file), session_options(), providers=[provider])
     except Exception as error:  # onnxruntime's own classes have no public base
         raise BundleError(f"{bundle.folder / file}: onnxruntime refuses it: {error}") from error
     if session.get_providers()[0] != provider:  # it falls back to the CPU without a word
@@ -117,10 +114,11 @@ def _no_device(device: str, found: list[str]) -> DeviceError:
     return DeviceError(f"device {device!r} was asked for; onnxruntime has {', '.join(found)}")
 
 
-def session_options(options: Options) -> Any:
-    """onnxruntime's options for a session of ours."""
+def session_options() -> Any:
+    """onnxruntime's options for a session of ours; starts the process's threads if none run."""
+    Threads.start()
     chosen = onnxruntime().SessionOptions()
-    chosen.intra_op_num_threads = options.threads
+    chosen.use_per_session_threads = False
     chosen.enable_mem_pattern = False  # a plan is kept for every shape ever seen
     chosen.log_severity_level = 3
     return chosen

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -23,7 +22,7 @@ class Settings(Strict):
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8080, ge=0, le=65535, description="port to listen on; 0 takes a free one")
     device: Literal["cpu", "cuda"] = Field("cpu", description="where models run")
-    threads: int = Field(0, ge=0, le=1024, description="threads per step; 0: as many as CPUs")
+    threads: int = Field(0, ge=0, le=1024, description="threads of the process; 0: as many as CPUs")
     step_tokens: int = Field(16_384, ge=1, description="token budget of one step")
     slice_tokens: int = Field(2048, ge=1, description="tokens in one call of a graph")
     queue_tokens: int = Field(4_000_000, ge=1, description="tokens waiting before 429")
@@ -42,10 +41,6 @@ class Settings(Strict):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="least severe log line written"
     )
-
-    def thread_count(self) -> int:
-        """Threads per step; never more than the CPUs the container is given."""
-        return self.threads or available_cpus()
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -77,27 +72,3 @@ def _complaint(problem: Any) -> str:
         return f"unknown setting {PREFIX}{name.upper()}"
     flag = f"--{name.replace('_', '-')}"
     return f"{PREFIX}{name.upper()} or {flag}: {problem['msg']}, got {problem['input']!r}"
-
-
-def available_cpus() -> int:
-    """CPUs this process may use: its affinity, or the container's quota where that is less."""
-    quotas = (_quota_v2(), _quota_v1())
-    return max(1, min([len(os.sched_getaffinity(0)), *(int(q) for q in quotas if q)]))
-
-
-def _quota_v2() -> float | None:
-    words = _words(Path("/sys/fs/cgroup/cpu.max"))
-    return int(words[0]) / int(words[1]) if words and words[0] != "max" else None
-
-
-def _quota_v1() -> float | None:
-    quota = _words(Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"))
-    period = _words(Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us"))
-    return int(quota[0]) / int(period[0]) if quota and period and int(quota[0]) > 0 else None
-
-
-def _words(path: Path) -> list[str]:
-    try:
-        return path.read_text().split()
-    except OSError:
-        return []

@@ -22,7 +22,6 @@ from models.config import (
 )
 from models.sumformer import Sumformer
 from service.bundle import Bundle
-from service.session import Options
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = ROOT / "deploy" / "bundles"
@@ -78,7 +77,7 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with one exported bundle per small model."""
     root = tmp_path_factory.mktemp("bundles")
     for name in CONFIGS:
-        export(small_checkpoint(name), root, "1", Options(threads=2))
+        export(small_checkpoint(name), root, "1")
     return root
 
 

@@ -41,11 +41,12 @@ def run(args: argparse.Namespace) -> int:
 
     from service.bundle import Bundle
     from service.errors import RequestFileError
+    from service.runtime import Threads
     from service.session import Options, Session
-    from service.settings import available_cpus
 
     bundle = Bundle.open(args.bundle)
-    session = Session(bundle, Options(args.device, args.threads or available_cpus()))
+    Threads.start(args.threads)
+    session = Session(bundle, Options(args.device))
     try:
         lines = sys.stdin.buffer if str(args.file) == "-" else args.file.open("rb")
     except OSError as error:

@@ -11,10 +11,7 @@ from export.onnx_graph import to_onnx
 from export.verification import VerificationError
 from models.pool import Pool
 from service.bundle import Bundle
-from service.session import Options
 from tests.conftest import CONFIGS, small_checkpoint
-
-OPTIONS = Options(threads=2)
 
 
 def everything(root: Path) -> set[str]:
@@ -47,12 +44,12 @@ def test_verification_is_recorded_and_isolation_is_bitwise(name: str, bundles: P
 
 def test_an_existing_version_is_kept_unless_forced(tmp_path: Path) -> None:
     checkpoint = small_checkpoint("pooled")
-    folder = export(checkpoint, tmp_path, "1", OPTIONS)
+    folder = export(checkpoint, tmp_path, "1")
     (folder / "mark").touch()
     with pytest.raises(ExportError, match="exists"):
-        export(checkpoint, tmp_path, "1", OPTIONS)
+        export(checkpoint, tmp_path, "1")
     assert (folder / "mark").exists()
-    export(checkpoint, tmp_path, "1", OPTIONS, force=True)
+    export(checkpoint, tmp_path, "1", force=True)
     assert not (folder / "mark").exists()
 
 
@@ -70,7 +67,7 @@ def test_a_graph_that_is_not_the_model_leaves_no_bundle(
 
     monkeypatch.setattr(exporting, "to_onnx", wrong_onnx)
     with pytest.raises(VerificationError, match="one token"):
-        export(small_checkpoint("pooled"), tmp_path, "1", OPTIONS)
+        export(small_checkpoint("pooled"), tmp_path, "1")
     assert everything(tmp_path) == set()
 
 
@@ -78,7 +75,7 @@ def test_a_crash_leaves_the_forced_version_in_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checkpoint = small_checkpoint("pooled")
-    export(checkpoint, tmp_path, "1", OPTIONS)
+    export(checkpoint, tmp_path, "1")
     before = everything(tmp_path)
 
     def crash(*_: object) -> None:
@@ -86,5 +83,5 @@ def test_a_crash_leaves_the_forced_version_in_place(
 
     monkeypatch.setattr(exporting, "_write_proof", crash)
     with pytest.raises(RuntimeError, match="disk on fire"):
-        export(checkpoint, tmp_path, "1", OPTIONS, force=True)
+        export(checkpoint, tmp_path, "1", force=True)
     assert everything(tmp_path) == before

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from service.errors import StartupError
+from service.runtime import Threads
 from tests.conftest import ROOT
 
 LOOK = """
@@ -37,3 +39,10 @@ def test_nothing_else_imports_onnxruntime() -> None:
             assert "import onnxruntime" not in path.read_text().replace(
                 "runtime import onnxruntime", ""
             ), path
+
+
+def test_there_is_one_pool_of_threads_and_it_cannot_change() -> None:
+    size = Threads.start()
+    assert Threads.start(size) == size
+    with pytest.raises(StartupError, match=f"{size + 1} threads were asked for; {size} have"):
+        Threads.start(size + 1)

@@ -32,14 +32,37 @@ def answers(session: Session, sequences: list[Array]) -> list[Array]:
     return pack.per_sequence(session.run(pack)[output.name], output.per)
 
 
-@pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("name", CONFIGS)
-def test_alone_equals_packed_to_the_last_bit(name: str, threads: int, bundles: Path) -> None:
+def test_alone_equals_packed_to_the_last_bit(name: str, bundles: Path) -> None:
     bundle = Bundle.open(bundles / name / "1")
-    session = Session(bundle, Options(threads=threads))
+    session = Session(bundle, Options())
     sequences = draw(bundle, LENGTHS)
     for found, sequence in zip(answers(session, sequences), sequences, strict=True):
         np.testing.assert_array_equal(found, answers(session, [sequence])[0])
+
+
+THREADED = """
+import hashlib, sys
+from pathlib import Path
+from service.bundle import Bundle
+from service.runtime import Threads
+from service.session import Options, Session
+from tests.service.test_session import LENGTHS, answers, draw
+Threads.start(int(sys.argv[1]))
+bundle = Bundle.open(Path(sys.argv[2]))
+found = answers(Session(bundle, Options()), draw(bundle, LENGTHS * 40))
+print(hashlib.sha256(b"".join(a.tobytes() for a in found)).hexdigest())
+"""
+
+
+@pytest.mark.parametrize("name", ["plain", "stack"])
+def test_the_number_of_threads_changes_no_bit(name: str, bundles: Path) -> None:
+    """In processes of their own: a process has one pool of threads."""
+    found = []
+    for threads in ("1", "2", "3"):
+        command = [sys.executable, "-c", THREADED, threads, str(bundles / name / "1")]
+        found.append(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert len(set(found)) == 1
 
 
 @pytest.mark.parametrize("slice_tokens", [1, 16, 50, 10**6])

@@ -1,12 +1,11 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 import pytest
 
 from service.errors import SettingsError
-from service.settings import Settings, add_flags, available_cpus, load_settings
+from service.settings import Settings, add_flags, load_settings
 
 
 def test_flags_win_over_the_environment_and_both_over_defaults() -> None:
@@ -39,19 +38,3 @@ def test_there_is_a_flag_for_every_setting() -> None:
     add_flags(parser)
     flags = [f"--{name.replace('_', '-')}=1" for name in Settings.model_fields]
     assert set(vars(parser.parse_args(flags))) == set(Settings.model_fields)
-
-
-def test_threads_follow_the_container_s_quota(monkeypatch: pytest.MonkeyPatch) -> None:
-    limits = {"/sys/fs/cgroup/cpu.max": "150000 100000\n"}
-    monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(8)))
-
-    def read(self: Path) -> str:
-        if str(self) not in limits:
-            raise FileNotFoundError(self)
-        return limits[str(self)]
-
-    monkeypatch.setattr(Path, "read_text", read)
-    assert available_cpus() == 1
-    limits["/sys/fs/cgroup/cpu.max"] = "max 100000\n"
-    assert available_cpus() == 8
-    assert Settings(threads=3).thread_count() == 3
