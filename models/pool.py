@@ -45,16 +45,16 @@ class Pool(nn.Module):
 class SumLayer(nn.Module):
     """x_i -> psi(x_i, Sigma): a Sumformer layer (Definition 3.1), residual where configured.
 
-    psi's first linear map is split, W_x x_i + W_s Sigma: the second half is computed once per
-    sequence and not once per token.
+    psi's first linear map is split, W_x x_i + (W_s Sigma + b): the second half is computed once
+    per sequence and not once per token.
     """
 
     def __init__(self, width: int, config: LayerConfig, activation: str) -> None:
         super().__init__()
         self.pool = Pool(width, config.pool, activation)
         first, *rest = config.psi or (config.width,)
-        self.from_token = nn.Linear(width, first)
-        self.from_summary = nn.Linear(self.pool.feature_width, first, bias=False)
+        self.from_token = nn.Linear(width, first, bias=False)
+        self.from_summary = nn.Linear(self.pool.feature_width, first)
         self.tail: nn.Module = nn.Identity()
         if config.psi:
             self.tail = nn.Sequential(
@@ -65,7 +65,8 @@ class SumLayer(nn.Module):
     def readout(self, hidden: Tensor, summary: Tensor, count: Tensor, owner: Tensor) -> Tensor:
         """hidden (T, width), summary (N, latent_dim), count (N, 1), owner (T,) -> (T, width')."""
         shared = self.from_summary(self.pool.features(summary, count))
-        out: Tensor = self.tail(self.from_token(hidden) + shared.index_select(0, owner))
+        own = shared.index_select(0, owner)
+        out: Tensor = self.tail(torch.addmm(own, hidden, self.from_token.weight.T))
         return hidden + out if self.residual else out
 
 

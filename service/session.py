@@ -25,7 +25,7 @@ class Options:
     """Where and how a session runs. ``slice_tokens`` bounds one call of a stage, for the cache."""
 
     device: str = "cpu"
-    slice_tokens: int = 2048
+    slice_tokens: int = 1024
 
 
 class Session:

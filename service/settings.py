@@ -24,7 +24,7 @@ class Settings(Strict):
     device: Literal["cpu", "cuda"] = Field("cpu", description="where models run")
     threads: int = Field(0, ge=0, le=1024, description="threads of the process; 0: as many as CPUs")
     step_tokens: int = Field(16_384, ge=1, description="token budget of one step")
-    slice_tokens: int = Field(2048, ge=1, description="tokens in one call of a graph")
+    slice_tokens: int = Field(1024, ge=1, description="tokens in one call of a graph")
     queue_tokens: int = Field(4_000_000, ge=1, description="tokens waiting before 429")
     max_request_tokens: int = Field(1_000_000, ge=1, description="most tokens in one request")
     max_body_bytes: int = Field(64 * 2**20, ge=1, description="largest request body")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from contextlib import closing
 
 from service.settings import load_settings
 
@@ -30,12 +31,12 @@ def run(args: argparse.Namespace) -> int:
 
     settings = load_settings(os.environ, {"host": args.host, "port": args.port})
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
-    connection = HTTPConnection(host, settings.port, timeout=args.seconds)
     try:
-        connection.request("GET", f"/v2/health/{'live' if args.live else 'ready'}")
-        response = connection.getresponse()
-        print(response.read().decode(errors="replace"))
-        return 0 if response.status == 200 else 1
+        with closing(HTTPConnection(host, settings.port, timeout=args.seconds)) as connection:
+            connection.request("GET", f"/v2/health/{'live' if args.live else 'ready'}")
+            response = connection.getresponse()
+            print(response.read().decode(errors="replace"))
+            return 0 if response.status == 200 else 1
     except (OSError, HTTPException) as error:
         print(f"no answer from {host}:{settings.port}: {error}")
         return 1

@@ -60,7 +60,7 @@ def test_split_psi_equals_psi_on_the_concatenation() -> None:
     x, summary = torch.randn(4, 3), torch.randn(1, 5)
     weight = torch.cat([layer.from_token.weight, layer.from_summary.weight], dim=1)
     joined = torch.cat([x, summary.expand(4, 5)], dim=1)
-    wanted = layer.tail(joined @ weight.T + layer.from_token.bias)
+    wanted = layer.tail(joined @ weight.T + layer.from_summary.bias)
     found = layer.readout(x, summary, torch.ones(1, 1), torch.zeros(4, dtype=torch.int64))
     torch.testing.assert_close(found, wanted)
 

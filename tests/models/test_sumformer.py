@@ -40,7 +40,7 @@ def test_one_layer_is_definition_3_1() -> None:
     total = layer.pool.phi(x).sum(0)
     weight = torch.cat([layer.from_token.weight, layer.from_summary.weight], dim=1)
     wanted = torch.stack(
-        [layer.tail(weight @ torch.cat([token, total]) + layer.from_token.bias) for token in x]
+        [layer.tail(weight @ torch.cat([token, total]) + layer.from_summary.bias) for token in x]
     )
     torch.testing.assert_close(rows(model, [sequence], 0), wanted)
 
