@@ -32,7 +32,7 @@ bench: reference  ## packed against padded and one at a time, offline
 	$(BIN)/python -m benchmarks.offline
 	$(BIN)/python -m benchmarks.picture
 
-bench-segment-sum: reference  ## ways to sum per sequence
+bench-segment-sum: .venv/all  ## ways to sum per sequence
 	$(BIN)/python -m benchmarks.segment_sum
 
 digits: .venv/all  ## from nothing to accuracy through a server: train, export, serve, POST

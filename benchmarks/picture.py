@@ -28,7 +28,7 @@ def main() -> None:
     axes.set_ylabel("million tokens / s")
     axes.set_title(f"Sumformer on {result['threads']} CPU cores, same weights", fontsize=10)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False)
+    figure.legend(frameon=False, ncols=3, loc="outside lower center")
     figure.savefig(RESULTS / "offline.png", dpi=120)
 
 

@@ -30,7 +30,7 @@ class ServerProcess:
             self._command += [f"--{name.replace('_', '-')}", str(value)]
 
     def __enter__(self) -> Self:
-        self._log = tempfile.TemporaryFile("w+")
+        self._log = tempfile.TemporaryFile("a+")  # appends, wherever we read
         self.process = subprocess.Popen(self._command, stderr=self._log)
         self._wait_until_ready()
         return self

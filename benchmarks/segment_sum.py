@@ -182,6 +182,7 @@ def main() -> None:
             for way in contenders
         }
         print(name, json.dumps(result[name], indent=2))
+    args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(result, indent=2) + "\n")
 
 

@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -45,6 +45,8 @@ def export(
     Raises ExportError when the folder exists and ``force`` is not set, VerificationError when
     the bundle does not answer what the checkpoint answers.
     """
+    if not (version.isascii() and version.isdecimal() and len(version) <= 9):
+        raise ExportError(f"version {version!r}: must be a number of at most nine digits")
     final = root / checkpoint.card.name / version
     if final.exists() and not force:
         raise ExportError(f"{final} exists; choose another version, or --force to replace it")
@@ -54,6 +56,7 @@ def export(
         session = Session(Bundle(folder, draft), options)
         _write_proof(folder, Verifier(checkpoint.model, session), options)
         manifest = _manifest(checkpoint, version, stages, _hashes(folder))
+        manifest = manifest.model_copy(update={"digest": manifest.computed_digest()})
         (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n")
         Bundle.open(folder)
     return final
@@ -136,14 +139,20 @@ def _hashes(folder: Path) -> dict[str, str]:
 
 @contextmanager
 def _all_or_nothing(final: Path) -> Iterator[Path]:
-    """A scratch folder that becomes ``final`` when the block succeeds, and is gone when not."""
+    """A scratch folder that becomes ``final`` when the block succeeds, and is gone when not.
+
+    An older ``final`` is there until the new one is complete.
+    """
     final.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{final.name}-", dir=final.parent))
+    new, old = scratch / "new", scratch / "old"
+    new.mkdir()
     try:
-        yield scratch
-        scratch.chmod(0o755)
+        yield new
         if final.exists():
-            shutil.rmtree(final)
-        os.rename(scratch, final)
+            os.rename(final, old)
+        os.rename(new, final)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+        with suppress(OSError):  # not empty: a version is there
+            final.parent.rmdir()

@@ -19,7 +19,13 @@ SUMMARY = "turn a checkpoint into a verified bundle"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """From where, to where."""
     parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="checkpoint folder")
-    parser.add_argument("--out", type=Path, default=Path("build/bundles"), metavar="FOLDER")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("build/bundles"),
+        metavar="FOLDER",
+        help="folder of bundles, written as FOLDER/name/version (default: build/bundles)",
+    )
     parser.add_argument("--bundle-version", default="1", metavar="N", help="default: 1")
     parser.add_argument("--threads", type=int, default=0, help="0: as many as CPUs (default)")
     parser.add_argument("--force", action="store_true", help="replace a bundle that exists")
@@ -27,11 +33,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Export and print where the bundle is."""
-    from export.bundle import export
-    from models.checkpoint import Checkpoint
+    from export.bundle import ExportError, export
+    from models.checkpoint import Checkpoint, CheckpointError
     from service.runtime import Threads
 
     Threads.start(args.threads)
-    checkpoint = Checkpoint.load(args.checkpoint)
+    try:
+        checkpoint = Checkpoint.load(args.checkpoint)
+    except CheckpointError as error:
+        raise ExportError(str(error)) from error
     print(export(checkpoint, args.out, args.bundle_version, force=args.force))
     return 0

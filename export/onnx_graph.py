@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch.export import Dim
@@ -25,7 +27,7 @@ def to_onnx(stage: StageGraph) -> bytes:
     """Trace a stage and serialise it, weights included (one file, below 2 GB)."""
     names = {name: _DYNAMIC.get(name, "tokens") for name in stage.inputs}
     dims = {size: Dim(size) for size in set(names.values())}
-    with _Quiet(), torch.no_grad():
+    with _quiet(), torch.no_grad():
         program = torch.onnx.export(
             stage.module.eval(),
             tuple(stage.inputs.values()),
@@ -41,10 +43,15 @@ def to_onnx(stage: StageGraph) -> bytes:
     return bytes(program.model_proto.SerializeToString())
 
 
-class _Quiet(warnings.catch_warnings):
+@contextmanager
+def _quiet() -> Iterator[None]:
     """The exporter's own deprecations and notes concern its authors, not ours."""
-
-    def __enter__(self) -> None:
-        super().__enter__()
-        warnings.simplefilter("ignore")
-        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -51,24 +51,25 @@ class BlockSum(nn.Module):
 
 
 class FirstStage(nn.Module):
-    """Input column -> hidden tokens and the contribution to the first summary."""
+    """Input column -> contribution to the first summary, and hidden tokens if they are read."""
 
-    def __init__(self, embed: nn.Module, pool: Pool) -> None:
+    def __init__(self, embed: nn.Module, pool: Pool, keep_hidden: bool) -> None:
         super().__init__()
-        self.embed, self.sum = embed, BlockSum(pool)
+        self.embed, self.sum, self.keep_hidden = embed, BlockSum(pool), keep_hidden
 
-    def forward(self, tokens: Tensor, rows: Tensor, sizes: Tensor) -> tuple[Tensor, Tensor]:
-        """-> hidden (T, width), contribution (B, latent_dim)."""
+    def forward(self, tokens: Tensor, rows: Tensor, sizes: Tensor) -> tuple[Tensor, ...]:
+        """-> contribution (B, latent_dim), hidden (T, width)."""
         hidden = self.embed(tokens)
-        return hidden, self.sum(hidden, rows, sizes)
+        contribution = self.sum(hidden, rows, sizes)
+        return (contribution, hidden) if self.keep_hidden else (contribution,)
 
 
 class MiddleStage(nn.Module):
-    """A layer's readout, and the contribution to the next summary."""
+    """A layer's readout -> contribution to the next summary, and hidden tokens if they are read."""
 
-    def __init__(self, layer: SumLayer, pool: Pool) -> None:
+    def __init__(self, layer: SumLayer, pool: Pool, keep_hidden: bool) -> None:
         super().__init__()
-        self.layer, self.sum = layer, BlockSum(pool)
+        self.layer, self.sum, self.keep_hidden = layer, BlockSum(pool), keep_hidden
 
     def forward(
         self,
@@ -78,10 +79,11 @@ class MiddleStage(nn.Module):
         owner: Tensor,
         rows: Tensor,
         sizes: Tensor,
-    ) -> tuple[Tensor, Tensor]:
-        """-> hidden (T, width'), contribution (B, latent_dim)."""
+    ) -> tuple[Tensor, ...]:
+        """-> contribution (B, latent_dim), hidden (T, width')."""
         after = self.layer.readout(hidden, summary, count, owner)
-        return after, self.sum(after, rows, sizes)
+        contribution = self.sum(after, rows, sizes)
+        return (contribution, after) if self.keep_hidden else (contribution,)
 
 
 class TokenOutput(nn.Module):
@@ -112,22 +114,26 @@ class SequenceOutput(nn.Module):
 def cut(model: Sumformer) -> list[StageGraph]:
     """The stages of a model, in order; summaries are folded between them."""
     pools, layers = model.pools(), [layer for layer in model.layers if isinstance(layer, SumLayer)]
-    graphs = [_first(model, pools[0])]
-    for layer, pool, before in zip(layers, pools[1:], pools, strict=False):
+    keeps = [not (pool is pools[-1] and isinstance(model.head, SumHead)) for pool in pools]
+    graphs = [_first(model, pools[0], keeps[0])]
+    for layer, before, pool, keep in zip(layers, pools, pools[1:], keeps[1:], strict=False):
         inputs = {**_readout_inputs(layer, before), **_block_inputs()}
-        graphs.append(_summing(MiddleStage(layer, pool), inputs, pool))
+        graphs.append(_summing(MiddleStage(layer, pool, keep), inputs, pool, keep))
     return [*graphs, _last(model)]
 
 
-def _first(model: Sumformer, pool: Pool) -> StageGraph:
+def _first(model: Sumformer, pool: Pool, keep: bool) -> StageGraph:
     column = model.config.input
     tokens = torch.zeros(TOKENS, column.width) if column.kind == "vector" else _ids(column.low)
     inputs = {column.name: tokens, **_block_inputs()}
-    return _summing(FirstStage(model.embed, pool), inputs, pool)
+    return _summing(FirstStage(model.embed, pool, keep), inputs, pool, keep)
 
 
-def _summing(module: nn.Module, inputs: dict[str, Tensor], pool: Pool) -> StageGraph:
-    return StageGraph(module, inputs, ("next_hidden", "contribution"), pool.latent_dim)
+def _summing(
+    module: nn.Module, inputs: dict[str, Tensor], pool: Pool, keep_hidden: bool
+) -> StageGraph:
+    outputs = ("contribution", "next_hidden") if keep_hidden else ("contribution",)
+    return StageGraph(module, inputs, outputs, pool.latent_dim)
 
 
 def _last(model: Sumformer) -> StageGraph:
@@ -153,7 +159,7 @@ def _block_inputs() -> dict[str, Tensor]:
 def _summary_inputs(pool: Pool) -> dict[str, Tensor]:
     return {
         "summary": torch.zeros(SEQUENCES, pool.latent_dim),
-        "count": torch.ones(SEQUENCES, 1),
+        "count": torch.ones(SEQUENCES, 2),
     }
 
 

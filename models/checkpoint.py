@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError
+import torch
+from pydantic import ValidationError, model_validator
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
-from models.config import Strict, SumformerConfig
+from models.config import Name, Strict, SumformerConfig
 from models.sumformer import Sumformer
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
@@ -27,12 +29,18 @@ class Card(Strict):
     """config.json: the model's shape, and what a server must know about its training."""
 
     format: Literal[1] = 1
-    name: str
+    name: Name
     task: Literal["classification", "regression"]
     labels: tuple[str, ...] | None = None
     trained_lengths: tuple[int, int] | None = None
     seed: int
     model: SumformerConfig
+
+    @model_validator(mode="after")
+    def _a_label_per_number(self) -> Card:
+        if self.labels is not None and len(self.labels) != self.model.head.width:
+            raise ValueError(f"{len(self.labels)} labels for a width of {self.model.head.width}")
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +66,18 @@ class Checkpoint:
         card = _read_card(folder / CONFIG)
         model = Sumformer(card.model)
         try:
-            model.load_state_dict(load_file(folder / WEIGHTS), strict=True)
+            weights = load_file(folder / WEIGHTS)
+            _check_types(weights)
+            model.load_state_dict(weights, strict=True)
         except (OSError, SafetensorError, RuntimeError) as error:
             raise CheckpointError(f"{folder / WEIGHTS}: {error}") from error
         return cls(card, model.eval())
+
+
+def _check_types(weights: dict[str, Tensor]) -> None:
+    for name, value in weights.items():
+        if value.dtype != torch.float32:
+            raise RuntimeError(f"{name} is {value.dtype}, weights are float32")
 
 
 def _read_card(path: Path) -> Card:

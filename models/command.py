@@ -19,10 +19,20 @@ SUMMARY = "train a task's model and write its checkpoint"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What to train, and where to."""
-    parser.add_argument("task", choices=("digits", "polynomial", "digit_sum"))
+    from models.tasks import TASKS
+
+    about = "; ".join(f"{name}: {what}" for name, what in TASKS.items())
+    parser.add_argument("task", choices=TASKS, help=about)
     parser.add_argument("--out", type=Path, help="folder (default: build/checkpoints/TASK)")
     parser.add_argument("--seed", type=int, default=0, help="default: 0")
-    parser.add_argument("--steps", type=int, help="optimiser steps (default: the task's own)")
+    parser.add_argument("--steps", type=_positive, help="optimiser steps (default: the task's own)")
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is not positive")
+    return value
 
 
 def run(args: argparse.Namespace) -> int:

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 Widths = tuple[PositiveInt, ...]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 
 
 class Strict(BaseModel):
@@ -23,7 +24,7 @@ class VectorInput(Strict):
     """A column of float vectors, shape (n, width); standardised inside the model."""
 
     kind: Literal["vector"] = "vector"
-    name: str = "x"
+    name: Name = "x"
     width: PositiveInt
 
 
@@ -31,7 +32,7 @@ class IdsInput(Strict):
     """A column of token ids, shape (n,), each in ``low..high`` (both included)."""
 
     kind: Literal["ids"] = "ids"
-    name: str = "ids"
+    name: Name = "ids"
     low: int = 0
     high: int
 
@@ -68,7 +69,7 @@ class TokenHead(Strict):
     """One output row per token: the last layer's rows, through an MLP when ``hidden`` is given."""
 
     per: Literal["token"] = "token"
-    name: str = "y"
+    name: Name = "y"
     width: PositiveInt
     hidden: Widths | None = None
 
@@ -77,7 +78,7 @@ class SequenceHead(Strict):
     """One output row per sequence: rho(sum phi(h_i), n). ``rho`` empty means a linear rho."""
 
     per: Literal["sequence"] = "sequence"
-    name: str = "y"
+    name: Name = "y"
     width: PositiveInt
     pool: PoolConfig
     rho: Widths = ()
@@ -103,6 +104,8 @@ class SumformerConfig(Strict):
     def _widths_meet(self) -> SumformerConfig:
         if self.input.kind == "ids" and self.embedding is None:
             raise ValueError("embedding: token ids need an embedding width")
+        if self.max_length is not None and self.max_length < self.min_length:
+            raise ValueError(f"max_length {self.max_length} is below min_length {self.min_length}")
         widths = self.hidden_widths()
         for i, layer in enumerate(self.layers):
             if layer.residual and layer.width != widths[i]:

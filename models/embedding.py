@@ -24,9 +24,13 @@ class VectorEmbedding(nn.Module):
         self.project: nn.Module = nn.Linear(column.width, width) if width else nn.Identity()
 
     def fit(self, tokens: Tensor) -> None:
-        """Take mean and standard deviation from training tokens (T, width)."""
+        """Take mean and standard deviation from training tokens (T, width).
+
+        A column that never varied is only centred.
+        """
+        std = tokens.std(0)
         self.mean.copy_(tokens.mean(0))
-        self.std.copy_(tokens.std(0).clamp(min=1e-6))
+        self.std.copy_(torch.where(std > 0, std, 1.0))
 
     def forward(self, tokens: Tensor) -> Tensor:
         """(T, width) -> (T, embedding)."""

@@ -14,7 +14,7 @@ from torch import Tensor
 class Pack:
     """N sequences with T tokens in all.
 
-    tokens: (T, width) float vectors or (T,) ids; counts: (N, 1) lengths as floats;
+    tokens: (T, width) float vectors or (T,) ids; counts: (N, 2) each length n and log(1 + n);
     owner: (T,) index of the sequence each token belongs to, ascending.
     """
 
@@ -28,7 +28,8 @@ class Pack:
         assert int(lengths.sum()) == tokens.shape[0], "lengths do not add up to the tokens"
         owner = torch.repeat_interleave(torch.arange(len(lengths)), lengths)
         dtype = tokens.dtype if tokens.is_floating_point() else torch.get_default_dtype()
-        return cls(tokens, lengths.to(dtype)[:, None], owner)
+        n = lengths.double()
+        return cls(tokens, torch.stack([n, n.log1p()], dim=1).to(dtype), owner)
 
     @classmethod
     def of_sequences(cls, sequences: Sequence[np.ndarray]) -> Pack:

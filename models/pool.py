@@ -37,9 +37,12 @@ class Pool(nn.Module):
         return total @ self.phi.last.weight.T + count * self.phi.last.bias
 
     def features(self, summary: Tensor, count: Tensor) -> Tensor:
-        """Sigma (N, latent_dim) and n (N, 1) -> (N, feature_width)."""
-        pooled = summary / count.clamp(min=1.0) if self.mean else summary
-        return torch.cat([pooled, torch.log1p(count)], dim=1) if self.count else pooled
+        """Sigma (N, latent_dim) and n, log(1 + n) (N, 2) -> (N, feature_width).
+
+        The logarithm comes from outside: a kernel may round it by its place in the tensor.
+        """
+        pooled = summary / count[:, :1].clamp(min=1.0) if self.mean else summary
+        return torch.cat([pooled, count[:, 1:]], dim=1) if self.count else pooled
 
 
 class SumLayer(nn.Module):
@@ -63,7 +66,7 @@ class SumLayer(nn.Module):
         self.residual = config.residual
 
     def readout(self, hidden: Tensor, summary: Tensor, count: Tensor, owner: Tensor) -> Tensor:
-        """hidden (T, width), summary (N, latent_dim), count (N, 1), owner (T,) -> (T, width')."""
+        """hidden (T, width), summary (N, latent_dim), count (N, 2), owner (T,) -> (T, width')."""
         shared = self.from_summary(self.pool.features(summary, count))
         own = shared.index_select(0, owner)
         out: Tensor = self.tail(torch.addmm(own, hidden, self.from_token.weight.T))
@@ -79,6 +82,6 @@ class SumHead(nn.Module):
         self.rho = MLP(self.pool.feature_width, config.rho, config.width, activation)
 
     def readout(self, summary: Tensor, count: Tensor) -> Tensor:
-        """summary (N, latent_dim), count (N, 1) -> (N, width of the output)."""
+        """summary (N, latent_dim), count (N, 2) -> (N, width of the output)."""
         out: Tensor = self.rho(self.pool.features(summary, count))
         return out

@@ -51,7 +51,7 @@ class Sumformer(nn.Module):
 
 
 def _summary(pool: Pool, hidden: Tensor, pack: Pack) -> Tensor:
-    return pool.finish(pack.sum(pool.terms(hidden)), pack.counts)
+    return pool.finish(pack.sum(pool.terms(hidden)), pack.counts[:, :1])
 
 
 def _head(width: int, config: TokenHead | SequenceHead, activation: str) -> nn.Module:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,8 @@ def _optimise(
         if step % recipe.evaluate_every == 0 or step == steps:
             figures = _evaluate(task.validate, model)
             _log(metrics, split="validation", step=step, train_loss=loss.item(), **figures)
+            if not math.isfinite(figures["score"]):
+                raise FloatingPointError(f"training diverged: {figures} at step {step}")
             if figures["score"] > best:
                 best, kept = figures["score"], copy.deepcopy(model.state_dict())
     return kept

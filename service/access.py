@@ -45,6 +45,12 @@ class AccessLog:
 
         try:
             await self._app(scope, receive, send_noting)
+        except Exception:
+            log.exception(
+                "unexpected error", extra={"fields": {"request_id": fields["request_id"]}}
+            )
+            if fields["status"] is None:
+                raise
         finally:
             duration = round((time.perf_counter() - started) * 1e3, 3)
             log.info("request", extra={"fields": _line(scope, fields, duration)})

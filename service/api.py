@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
@@ -23,7 +24,9 @@ from service.readiness import Readiness
 from service.settings import Settings
 from service.wire import decode
 
-log = logging.getLogger("sumserve.api")
+LARGE_BYTES = 100_000
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,7 @@ def create_app(service: Service) -> ASGIApp:
         await service.engine.close()
 
     app = FastAPI(title="sumserve", version=schema.VERSION, lifespan=lifespan)
+    app.router.redirect_slashes = False
     _add_health(app, service.readiness)
     _add_models(app, service)
     app.add_exception_handler(ServiceError, _on_service_error)
@@ -89,14 +93,21 @@ def _add_models(app: FastAPI, service: Service) -> None:
     @app.post("/v1/models/{name}/predict", tags=["models"], **schema.PREDICT)
     async def predict(name: str, request: Request) -> Response:
         """Run sequences of unequal length through a model."""
-        manifest, settings = service.manifest(name), service.settings
-        note(request.scope, model=name, version=manifest.version)
+        settings = service.settings
         body = await read_json_body(request, settings.max_body_bytes, settings.body_seconds)
-        sequences = decode(body, manifest, settings.max_request_tokens)
+        manifest = service.manifest(name)
+        note(request.scope, model=name, version=manifest.version)
+        large = len(body) > LARGE_BYTES
+        sequences = await _call(large, decode, body, manifest, settings.max_request_tokens)
         answer = await service.engine.predict(name, sequences)
-        tokens = sum(map(len, sequences))
-        note(request.scope, **usage(manifest, answer, tokens))
-        return _json(encode(manifest, answer, tokens))
+        used = usage(answer, [len(s) for s in sequences])
+        note(request.scope, **used)
+        return _json(await _call(large, encode, manifest, answer, used))
+
+
+async def _call(large: bool, function: Callable[..., T], *args: Any) -> T:
+    """Small work at once; large work in a thread, so that the loop goes on answering others."""
+    return await asyncio.to_thread(function, *args) if large else function(*args)
 
 
 async def _on_service_error(request: Request, error: Exception) -> Response:
@@ -114,8 +125,7 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
 
 
 async def _on_bug(request: Request, error: Exception) -> Response:
-    """Ours to mend: the log has the traceback, the client has the request id."""
-    log.error("unexpected error", exc_info=error)
+    """Ours to mend: the log has the traceback, under the request id that the client has too."""
     return _error(request, 500, "internal error; the log has it under this request's id", {})
 
 

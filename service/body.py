@@ -16,10 +16,11 @@ LINGER_SECONDS = 5.0
 async def read_json_body(request: Request, max_bytes: int, seconds: float) -> bytes:
     """The raw body of a JSON request.
 
-    Raises UnsupportedMedia, TooLarge (also for a chunked body without a length), SlowBody, and
-    BadRequest for an empty one. A missing Content-Type means JSON.
+    Raises TooLarge (also for a chunked body without a length), SlowBody, ClientGone,
+    UnsupportedMedia, and BadRequest for an empty one. A missing Content-Type means JSON. What is
+    wrong with the headers is said after the body has come: a client that is still writing when
+    its connection closes never reads the answer.
     """
-    _check_media(request)
     try:
         async with asyncio.timeout(seconds):
             body = await _collect(request, max_bytes)
@@ -30,13 +31,14 @@ async def read_json_body(request: Request, max_bytes: int, seconds: float) -> by
     if body is None:
         await _let_finish(request, min(seconds, LINGER_SECONDS))
         raise TooLarge(f"the body is larger than the limit of {max_bytes} bytes")
+    _check_media(request)
     if not body:
         raise BadRequest("the body is empty; a JSON object is needed")
     return body
 
 
 def _check_media(request: Request) -> None:
-    kind = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
+    kind = (request.headers.get("content-type") or JSON).partition(";")[0].strip().lower()
     if kind != JSON:
         raise UnsupportedMedia(f"Content-Type {kind[:80]!r} is not supported; send {JSON}")
     encoding = request.headers.get("content-encoding", "identity").strip().lower()

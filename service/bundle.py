@@ -34,6 +34,8 @@ class Bundle:
             raise BundleError(f"{path}: {error.strerror}") from error
         except ValidationError as error:
             raise BundleError(f"{path}: {_first(error)}") from error
+        if manifest.digest != manifest.computed_digest():
+            raise BundleError(f"{path}: corrupted, its digest does not match its contents")
         bundle = cls(folder, manifest)
         for name in (GOLDEN, *(stage.file for stage in manifest.stages)):
             if name not in manifest.files:
@@ -76,9 +78,8 @@ def find_bundles(root: Path) -> list[Path]:
     """The newest ``root/name/version`` of every name, in order of names."""
     if not root.is_dir():
         raise BundleError(f"{root}: not a folder of bundles (name/version/{MANIFEST})")
-    newest: dict[str, Path] = {}
-    for path in sorted(root.glob(f"*/[!.]*/{MANIFEST}"), key=lambda p: _version(p.parent)):
-        newest[path.parent.parent.name] = path.parent
+    versions = [path for path in root.glob("[!.]*/[!.]*") if path.is_dir()]
+    newest = {path.parent.name: path for path in sorted(versions, key=_version)}
     if not newest:
         raise BundleError(f"{root}: holds no bundle (name/version/{MANIFEST})")
     return [newest[name] for name in sorted(newest)]

@@ -15,6 +15,7 @@ from typing import Any
 from service.errors import SumserveError
 
 GROUP = "sumserve.commands"
+TRAINING = {"torch", "onnx", "onnxscript", "safetensors", "sklearn"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -59,8 +60,7 @@ def _overview(commands: dict[str, EntryPoint], argv: Sequence[str]) -> int:
 
 
 def _missing(error: ModuleNotFoundError) -> str:
-    extras = {"torch": "train", "onnx": "train", "sklearn": "train"}
     root = (error.name or "").partition(".")[0]
-    if root not in extras:
+    if root not in TRAINING:
         return str(error)
-    return f"{root} is not installed: pip install 'sumserve[{extras[root]}]'"
+    return f"{root} is not installed: pip install 'sumserve[train]'"

@@ -9,7 +9,13 @@ from pathlib import Path
 def available_cpus() -> int:
     """CPUs this process may use: its affinity, or the container's quota where that is less."""
     quotas = (_quota_v2(), _quota_v1())
-    return max(1, min([len(os.sched_getaffinity(0)), *(int(q) for q in quotas if q)]))
+    return max(1, min([_allowed(), *(int(q) for q in quotas if q)]))
+
+
+def _allowed() -> int:
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _quota_v2() -> float | None:

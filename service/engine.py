@@ -137,7 +137,7 @@ class Engine:
         try:
             return self._run_parts(model, (part,))[0]
         except Exception as error:
-            log.error("a request of %s failed: %s", model, error)
+            log.error("a request of %s failed", model, exc_info=error)
             return error
 
     def _run_parts(self, model: str, parts: Sequence[Part]) -> list[Outputs | Exception]:

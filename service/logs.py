@@ -31,4 +31,5 @@ def configure(level: str) -> None:
     """Send every logger's lines to standard error, from ``level`` up."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
+    logging.captureWarnings(True)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    model_validator,
+)
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+Int64 = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Strict(BaseModel):
     """A frozen value that refuses keys it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class VectorColumn(Strict):
@@ -31,8 +41,14 @@ class IdsColumn(Strict):
     kind: Literal["ids"] = "ids"
     name: Name
     dtype: Literal["int64"] = "int64"
-    low: int
-    high: int
+    low: Int64
+    high: Int64
+
+    @model_validator(mode="after")
+    def _ordered(self) -> IdsColumn:
+        if self.low > self.high:
+            raise ValueError(f"low {self.low} is above high {self.high}")
+        return self
 
 
 Column = Annotated[VectorColumn | IdsColumn, Field(discriminator="kind")]
@@ -48,6 +64,12 @@ class Output(Strict):
     per: Literal["token", "sequence"]
     width: PositiveInt
     labels: tuple[str, ...] | None = None
+
+    @model_validator(mode="after")
+    def _a_label_per_number(self) -> Output:
+        if self.labels is not None and len(self.labels) != self.width:
+            raise ValueError(f"{len(self.labels)} labels for a width of {self.width}")
+        return self
 
 
 class Stage(Strict):
@@ -70,7 +92,9 @@ class Architecture(Strict):
 
 
 class Manifest(Strict):
-    """The whole of bundle.json. ``files`` maps every other file of the bundle to its SHA-256."""
+    """The whole of bundle.json. ``files`` maps every other file of the bundle to its SHA-256;
+    ``digest`` is that of the manifest itself.
+    """
 
     format: Literal[1] = 1
     name: Name
@@ -86,5 +110,19 @@ class Manifest(Strict):
     trained_lengths: tuple[NonNegativeInt, NonNegativeInt] | None
     stages: tuple[Stage, ...] = Field(min_length=1)
     opset: PositiveInt
-    tolerance: Annotated[float, Field(gt=0)]
+    tolerance: Annotated[float, Field(gt=0, le=0.1)]
     files: dict[Name, Sha256]
+    digest: Sha256 | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Manifest:
+        if self.max_length is not None and self.max_length < self.min_length:
+            raise ValueError(f"max_length {self.max_length} is below min_length {self.min_length}")
+        if len({output.per for output in self.outputs}) > 1:
+            raise ValueError("outputs are all per token or all per sequence")
+        return self
+
+    def computed_digest(self) -> str:
+        """SHA-256 of everything else in the manifest, so that a flipped bit is noticed here too."""
+        values = self.model_dump(mode="json", exclude={"digest"})
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-BLOCK = 16
+BLOCK = 16  # tokens whose sum is taken inside a graph
+SLICE_TOKENS = 1024  # tokens in one call of a graph: what the second-level cache holds
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ def onnxruntime() -> Any:
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         return import_module("onnxruntime")
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise StartupError(
             "no onnxruntime is installed: pip install 'sumserve[cpu]' or 'sumserve[gpu]'"
         ) from error
@@ -40,6 +40,8 @@ class Threads:
 
         Raises StartupError when it runs with another number: onnxruntime cannot change it.
         """
+        if count < 0:
+            raise StartupError(f"{count} threads were asked for; 0 means as many as CPUs")
         if not cls.count:
             cls.count = count or available_cpus()
             onnxruntime().set_global_thread_pool_sizes(cls.count, 1)

@@ -24,6 +24,7 @@ class Job:
     cost: int = field(init=False)
 
     def __post_init__(self) -> None:
+        assert self.lengths, "a job has at least one sequence"
         self.cost = sum(map(cost, self.lengths))
 
 

@@ -14,10 +14,11 @@ import numpy as np
 from service.bundle import Bundle
 from service.errors import BundleError, DeviceError
 from service.manifest import Stage
-from service.pack import Array, Blocks, Pack, Slice
+from service.pack import SLICE_TOKENS, Array, Blocks, Pack, Slice
 from service.runtime import Threads, onnxruntime
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+PROVIDER_OPTIONS = {"CUDAExecutionProvider": {"use_tf32": "0"}}  # on by default; loses 13 bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class Options:
     """Where and how a session runs. ``slice_tokens`` bounds one call of a stage, for the cache."""
 
     device: str = "cpu"
-    slice_tokens: int = 1024
+    slice_tokens: int = SLICE_TOKENS
 
 
 class Session:
@@ -44,10 +45,10 @@ class Session:
         blocks = Blocks.of(pack.lengths)
         slices = list(blocks.slices(self._slice_tokens))
         hidden = [_cut(pack.columns, part) for part in slices]
-        shared = {"count": pack.lengths.astype(np.float32)[:, None]}
+        shared = {"count": _count(pack.lengths)}
         for stage in self._stages[:-1]:
             found = [stage.run(h | _feeds(shared, s)) for h, s in zip(hidden, slices, strict=True)]
-            hidden = [{"hidden": f["next_hidden"]} for f in found]
+            hidden = [{"hidden": f["next_hidden"]} if "next_hidden" in f else {} for f in found]
             contributions = _stack([f["contribution"][:-1] for f in found], stage.summary_width)
             summary = blocks.fold(contributions, len(pack.lengths))
             with np.errstate(over="ignore"):  # an answer that is not finite is the wire's matter
@@ -80,6 +81,11 @@ class _Graph:
         return dict(zip(self._yields, found, strict=True))
 
 
+def _count(lengths: Array) -> Array:
+    """(N, 2): n and log(1 + n), which a graph's kernel would round by its place in the tensor."""
+    return np.stack([lengths, np.log1p(lengths)], axis=1).astype(np.float32)
+
+
 def _cut(columns: dict[str, Array], part: Slice) -> dict[str, Array]:
     return {name: values[part.tokens] for name, values in columns.items()}
 
@@ -101,8 +107,11 @@ def _load(bundle: Bundle, file: str, options: Options) -> Any:
     provider = PROVIDERS[options.device]
     if provider not in ort.get_available_providers():
         raise _no_device(options.device, ort.get_available_providers())
+    graph = bundle.read(file)
     try:
-        session = ort.InferenceSession(bundle.read(file), session_options(), providers=[provider])
+        session = ort.InferenceSession(
+            graph, session_options(), providers=[(provider, PROVIDER_OPTIONS.get(provider, {}))]
+        )
     except Exception as error:  # onnxruntime's own classes have no public base
         raise BundleError(f"{bundle.folder / file}: onnxruntime refuses it: {error}") from error
     if session.get_providers()[0] != provider:  # it falls back to the CPU without a word

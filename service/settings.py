@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError
 
 from service.errors import SettingsError
 from service.manifest import Strict
+from service.pack import SLICE_TOKENS
 
 PREFIX = "SUMSERVE_"
 
@@ -19,12 +20,12 @@ class Settings(Strict):
     """What can be set; sizes are in tokens, bytes and seconds."""
 
     models: Path = Field(Path("deploy/bundles"), description="folder holding name/version/ bundles")
-    host: str = Field("127.0.0.1", description="address to listen on")
+    host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
     port: int = Field(8080, ge=0, le=65535, description="port to listen on; 0 takes a free one")
     device: Literal["cpu", "cuda"] = Field("cpu", description="where models run")
     threads: int = Field(0, ge=0, le=1024, description="threads of the process; 0: as many as CPUs")
     step_tokens: int = Field(16_384, ge=1, description="token budget of one step")
-    slice_tokens: int = Field(1024, ge=1, description="tokens in one call of a graph")
+    slice_tokens: int = Field(SLICE_TOKENS, ge=1, description="tokens in one call of a graph")
     queue_tokens: int = Field(4_000_000, ge=1, description="tokens waiting before 429")
     max_request_tokens: int = Field(1_000_000, ge=1, description="most tokens in one request")
     max_body_bytes: int = Field(64 * 2**20, ge=1, description="largest request body")
@@ -49,7 +50,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             f"--{name.replace('_', '-')}",
             help=f"{field.description} (default: {field.default}; env {PREFIX}{name.upper()})",
-            metavar="X",
+            metavar=name.rpartition("_")[2].upper(),
         )
 
 

@@ -47,18 +47,18 @@ def decode(body: bytes, manifest: Manifest, max_tokens: int) -> list[Array]:
     try:
         sequences = _DECODERS[column.kind].decode(body).sequences
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        _explain(body, column, str(error))
-    check_lengths([len(s) for s in sequences], manifest, max_tokens)
+        _explain(body, manifest, max_tokens, str(error))
+    _check_lengths([len(s) for s in sequences], manifest, max_tokens)
     try:
         arrays = [_array(s, column) for s in sequences]
     except (ValueError, OverflowError) as error:
-        _explain(body, column, str(error))
+        _explain(body, manifest, max_tokens, str(error))
     if not all(_fits(a, column) for a in arrays):
-        _explain(body, column, "values out of range")
+        _explain(body, manifest, max_tokens, "values out of range")
     return arrays
 
 
-def check_lengths(lengths: list[int], manifest: Manifest, max_tokens: int) -> None:
+def _check_lengths(lengths: list[int], manifest: Manifest, max_tokens: int) -> None:
     """Raise BadRequest unless there are sequences, of allowed lengths, within the token limit."""
     if not lengths:
         raise BadRequest(f"{FIELD}: holds no sequence, at least 1 is needed")
@@ -87,8 +87,21 @@ def _fits(array: Array, column: Column) -> bool:
     return array.shape[1:] == (column.width,) and bool(np.isfinite(array).all())
 
 
-def _explain(body: bytes, column: Column, fallback: str) -> NoReturn:
+def _explain(body: bytes, manifest: Manifest, max_tokens: int, fallback: str) -> NoReturn:
     """Raise BadRequest for the first thing that is wrong with a body."""
+    sequences = _sequences(body)
+    for i, sequence in enumerate(sequences):
+        if not isinstance(sequence, list):
+            raise BadRequest(f"{FIELD}[{i}]: must be a list of tokens, not {_kind(sequence)}")
+    _check_lengths([len(s) for s in sequences], manifest, max_tokens)
+    for i, sequence in enumerate(sequences):
+        for j, token in enumerate(sequence):
+            _check_token(token, manifest.columns[0], f"{FIELD}[{i}][{j}]")
+    raise BadRequest(f"{FIELD}: {fallback}")
+
+
+def _sequences(body: bytes) -> list[Any]:
+    """The list in the one field of a body."""
     try:
         found = msgspec.json.decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
@@ -102,22 +115,19 @@ def _explain(body: bytes, column: Column, fallback: str) -> NoReturn:
         raise BadRequest(f"missing field {FIELD!r}")
     if not isinstance(found[FIELD], list):
         raise BadRequest(f"{FIELD}: must be a list of sequences, not {_kind(found[FIELD])}")
-    for i, sequence in enumerate(found[FIELD]):
-        where = f"{FIELD}[{i}]"
-        if not isinstance(sequence, list):
-            raise BadRequest(f"{where}: must be a list of tokens, not {_kind(sequence)}")
-        for j, token in enumerate(sequence):
-            check_token(token, column, f"{where}[{j}]")
-    raise BadRequest(f"{FIELD}: {fallback}")
+    sequences: list[Any] = found[FIELD]
+    return sequences
 
 
-def check_token(token: Any, column: Column, where: str) -> None:
+def _check_token(token: Any, column: Column, where: str) -> None:
     """Raise BadRequest when a decoded JSON token does not fit the column."""
     if isinstance(column, IdsColumn):
         if type(token) is not int:
             raise BadRequest(f"{where}: must be an integer id, not {_kind(token)}")
         if not column.low <= token <= column.high:
-            raise BadRequest(f"{where}: id {token} is outside {column.low}..{column.high}")
+            raise BadRequest(
+                f"{where}: id {str(token)[:24]} is outside {column.low}..{column.high}"
+            )
         return
     _check_vector(token, column, where)
 

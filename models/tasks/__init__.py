@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from models.tasks.task import Task
+if TYPE_CHECKING:
+    from models.tasks.task import Task
 
 TASKS = {
     "digits": "8x8 images as sets of their non-zero pixels, classified",
@@ -18,4 +19,4 @@ def load_task(name: str) -> Task:
     """The task of that name; KeyError names the known ones."""
     if name not in TASKS:
         raise KeyError(f"unknown task {name!r}; known: {', '.join(TASKS)}")
-    return cast(Task, import_module(f"models.tasks.{name}").TASK)
+    return cast("Task", import_module(f"models.tasks.{name}").TASK)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from service.manifest import Manifest
@@ -24,13 +24,15 @@ SUMMARY = "run a bundle over a file of JSON lines"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What to run, on what."""
+    from service.settings import Settings
+
+    default = Settings.model_fields["step_tokens"].default
     parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="bundle folder")
     parser.add_argument("file", type=Path, metavar="FILE", help="JSON lines, or - for stdin")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: cpu")
     parser.add_argument("--threads", type=int, default=0, help="0: as many as CPUs (default)")
-    parser.add_argument(
-        "--step-tokens", type=int, default=16_384, help="tokens packed together (default: 16384)"
-    )
+    about = f"tokens packed together (default: {default})"
+    parser.add_argument("--step-tokens", type=int, default=default, help=about)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -59,7 +61,8 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _parse(lines: Iterable[bytes], manifest: Manifest) -> Iterator[Array]:
+def _parse(lines: Iterable[bytes], manifest: Manifest) -> Iterator[tuple[int, Array]]:
+    """Line number and sequence of every line that is not blank."""
     from service.errors import BadRequest, RequestFileError
     from service.wire import decode
 
@@ -67,23 +70,28 @@ def _parse(lines: Iterable[bytes], manifest: Manifest) -> Iterator[Array]:
         if not line.strip():
             continue
         try:
-            yield decode(b'{"sequences":[' + line + b"]}", manifest, max_tokens=10**9)[0]
+            sequences = decode(b'{"sequences":[' + line + b"]}", manifest, max_tokens=10**9)
         except BadRequest as error:
             raise RequestFileError(f"line {number}: {error}") from error
+        if len(sequences) != 1:
+            raise RequestFileError(f"line {number}: {len(sequences)} sequences, a line holds one")
+        yield number, sequences[0]
 
 
-def _batches(sequences: Iterable[Array], most_tokens: int) -> Iterator[list[Array]]:
+def _batches(
+    sequences: Iterable[tuple[int, Array]], most_tokens: int
+) -> Iterator[list[tuple[int, Array]]]:
     """Consecutive sequences of up to ``most_tokens`` tokens, and what came before an error."""
     from service.errors import RequestFileError
 
-    batch: list[Array] = []
+    batch: list[tuple[int, Array]] = []
     tokens = 0
     try:
-        for sequence in sequences:
+        for number, sequence in sequences:
             if batch and tokens + len(sequence) > most_tokens:
                 yield batch
                 batch, tokens = [], 0
-            batch.append(sequence)
+            batch.append((number, sequence))
             tokens += len(sequence)
     except RequestFileError:
         if batch:
@@ -93,16 +101,20 @@ def _batches(sequences: Iterable[Array], most_tokens: int) -> Iterator[list[Arra
         yield batch
 
 
-def _answers(session: Session, batch: list[Array]) -> Iterator[bytes]:
+def _answers(session: Session, batch: list[tuple[int, Array]]) -> Iterator[bytes]:
+    """One output line per sequence, in order."""
     from service.answer import answer_fields, dumps
-    from service.engine import Answer
+    from service.errors import BadRequest, RequestFileError
     from service.pack import Pack
 
     manifest = session.manifest
-    pack = Pack.of(manifest.columns[0].name, batch)
+    pack = Pack.of(manifest.columns[0].name, [sequence for _, sequence in batch])
     found = session.run(pack)
-    outputs = {o.name: pack.per_sequence(found[o.name], o.per) for o in manifest.outputs}
-    fields: dict[str, Any] = answer_fields(manifest, Answer(outputs, 0.0, 0.0))
+    rows = {o.name: pack.per_sequence(found[o.name], o.per) for o in manifest.outputs}
     singular = {"outputs": "output", "labels": "label", "probabilities": "probabilities"}
-    for i in range(len(batch)):
-        yield dumps({singular[name]: values[i] for name, values in fields.items()})
+    for i, (number, _) in enumerate(batch):
+        try:
+            fields = answer_fields(manifest, {name: [values[i]] for name, values in rows.items()})
+        except BadRequest as error:
+            raise RequestFileError(f"line {number}: {error}") from error
+        yield dumps({singular[name]: values[0] for name, values in fields.items()})

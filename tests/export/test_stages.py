@@ -21,15 +21,17 @@ def chain(stages: list[StageGraph], model: Sumformer, values: np.ndarray) -> Ten
     (part,) = blocks.slices(10**6)
     feeds = {
         model.config.input.name: torch.from_numpy(values),
-        "count": torch.from_numpy(LENGTHS).float()[:, None],
+        "count": torch.from_numpy(np.stack([LENGTHS, np.log1p(LENGTHS)], axis=1)).float(),
         "owner": torch.from_numpy(part.owner),
         "rows": torch.from_numpy(part.rows),
         "sizes": torch.from_numpy(part.sizes),
     }
     for stage in stages[:-1]:
-        hidden, contribution = stage.module(*(feeds[name] for name in stage.inputs))
-        summary = blocks.fold(contribution[:-1].numpy(), len(LENGTHS))
-        feeds |= {"hidden": hidden, "summary": torch.from_numpy(summary).float()}
+        found = stage.module(*(feeds[name] for name in stage.inputs))
+        named = dict(zip(stage.outputs, found, strict=True))
+        summary = blocks.fold(named["contribution"][:-1].numpy(), len(LENGTHS))
+        feeds |= {"summary": torch.from_numpy(summary).float()}
+        feeds |= {"hidden": named["next_hidden"]} if "next_hidden" in named else {}
     out: Tensor = stages[-1].module(*(feeds[name] for name in stages[-1].inputs))
     return out
 

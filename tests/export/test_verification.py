@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from export.verification import VerificationError, Verifier, cases, sequence_error
+from export.verification import VerificationError, Verifier, cases
 from models.config import SumformerConfig
 from service.bundle import Bundle
 from service.pack import Array, Pack
@@ -56,7 +56,7 @@ def test_every_kind_of_wrong_session_is_caught(
 
 @pytest.mark.parametrize(
     ("change", "field"),
-    [(racing, "repeat_error"), (leaking, "alone_error"), (ordered, "permutation_error")],
+    [(racing, "repeat_error"), (ordered, "permutation_error")],
 )
 def test_each_property_has_a_figure_of_its_own(
     plain: Bundle, change: Callable[[Pack, Array], Array], field: str
@@ -66,6 +66,24 @@ def test_each_property_has_a_figure_of_its_own(
     right = Verifier(model, Session(plain, Options())).check("case", [3, 20, 40])
     assert getattr(wrong, field) > 1e-4
     assert getattr(right, field) < 1e-5
+    assert not wrong.holds(1e-5)
+    assert right.holds(1e-5)
+
+
+def test_a_last_bit_that_neighbours_change_is_enough(plain: Bundle) -> None:
+    def nudge(pack: Pack, rows: Array) -> Array:
+        """One bit of the first row, when there is company."""
+        changed: Array = rows.copy()
+        changed[:1] = np.nextafter(
+            rows[:1], np.float32(np.inf) if len(pack.lengths) > 1 else rows[:1]
+        )
+        return changed
+
+    verifier = Verifier(small_checkpoint("plain").model, Tampered(plain, nudge))
+    finding = verifier.check("case", [3, 20, 40])
+    assert finding.worst() < 1e-5
+    assert (finding.alone, finding.alone_equal) == (3, 2)
+    assert not finding.holds(1e-5)
 
 
 def test_nan_is_never_within_tolerance(plain: Bundle) -> None:
@@ -74,11 +92,15 @@ def test_nan_is_never_within_tolerance(plain: Bundle) -> None:
         Verifier(small_checkpoint("plain").model, session).run()
 
 
-def test_a_small_sequence_cannot_hide_behind_a_large_one() -> None:
-    assert sequence_error(np.array([0.5]), np.array([0.0])) == pytest.approx(0.5)
-    assert sequence_error(np.array([1000.5]), np.array([1000.0])) < 1e-3
-    assert sequence_error(np.zeros((0, 2)), np.zeros((0, 2))) == 0
-    assert sequence_error(np.zeros(2), np.zeros(3)) == float("inf")
+@pytest.mark.parametrize(("least", "most"), [(3, 3), (128, 128), (0, 1), (300_000, None)])
+def test_there_are_cases_for_any_range_of_lengths(least: int, most: int | None) -> None:
+    values = {**CONFIGS["plain"].model_dump(), "min_length": least, "max_length": most}
+    found = cases(SumformerConfig.model_validate(values))
+    assert len(found) >= 7
+    for lengths in found.values():
+        assert lengths
+        assert all(least <= n <= (most or 10**9) for n in lengths)
+        assert sum(lengths) <= 400_000 or len(lengths) == 1
 
 
 @pytest.mark.parametrize("name", CONFIGS)

@@ -44,12 +44,12 @@ def test_features_are_the_sum_or_mean_and_the_length(
     config: dict[str, object], wanted: list[float]
 ) -> None:
     mine = Pool(3, PoolConfig(phi=(), latent_dim=1, **config), "gelu")
-    found = mine.features(torch.tensor([[6.0]]), torch.tensor([[3.0]]))
+    found = mine.features(torch.tensor([[6.0]]), torch.tensor([[3.0, 1.3862944]]))
     torch.testing.assert_close(found, torch.tensor([wanted]))
 
 
 def test_mean_of_an_empty_sequence_is_zero() -> None:
-    found = pool(aggregation="mean").features(torch.zeros(1, 5), torch.zeros(1, 1))
+    found = pool(aggregation="mean").features(torch.zeros(1, 5), torch.zeros(1, 2))
     assert not found.any()
 
 
@@ -61,13 +61,13 @@ def test_split_psi_equals_psi_on_the_concatenation() -> None:
     weight = torch.cat([layer.from_token.weight, layer.from_summary.weight], dim=1)
     joined = torch.cat([x, summary.expand(4, 5)], dim=1)
     wanted = layer.tail(joined @ weight.T + layer.from_summary.bias)
-    found = layer.readout(x, summary, torch.ones(1, 1), torch.zeros(4, dtype=torch.int64))
+    found = layer.readout(x, summary, torch.ones(1, 2), torch.zeros(4, dtype=torch.int64))
     torch.testing.assert_close(found, wanted)
 
 
 def test_a_head_without_rho_is_linear_in_the_summary() -> None:
     head = SumHead(3, SequenceHead(width=2, pool=PoolConfig(phi=(8,), latent_dim=5)), "gelu")
-    a, b, one = torch.randn(1, 5), torch.randn(1, 5), torch.ones(1, 1)
+    a, b, one = torch.randn(1, 5), torch.randn(1, 5), torch.ones(1, 2)
     zero = head.readout(torch.zeros(1, 5), one)
     torch.testing.assert_close(
         head.readout(a + b, one) - zero, head.readout(a, one) + head.readout(b, one) - 2 * zero

@@ -41,7 +41,7 @@ def manifest(
         task="classification" if labels else "regression",
         architecture=Architecture(name="fake", parameters=0, layers=0, latent_dims=()),
         columns=(column,),
-        outputs=(Output(name="y", per=per, width=1, labels=labels),),
+        outputs=(Output(name="y", per=per, width=len(labels or "1"), labels=labels),),
         equivariant=True,
         positional=False,
         min_length=lengths[0],

@@ -9,6 +9,7 @@ import pytest
 
 from service.bundle import Bundle, find_bundles, open_named
 from service.errors import BundleError
+from service.manifest import Manifest
 from service.session import Options, Session
 from service.verification import check_golden
 
@@ -24,6 +25,12 @@ def copy(bundles: Path, tmp_path: Path) -> Path:
 def edit_manifest(folder: Path, **changes: object) -> None:
     path = folder / "bundle.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def reseal(folder: Path) -> None:
+    """Give an edited manifest its right digest."""
+    found = Manifest.model_validate_json((folder / "bundle.json").read_bytes())
+    edit_manifest(folder, digest=found.computed_digest())
 
 
 @pytest.mark.parametrize("file", FILES)
@@ -54,10 +61,12 @@ def test_a_missing_file_is_named(copy: Path, file: str) -> None:
     [
         ({"format": 2}, "format"),
         ({"surplus": 1}, "surplus"),
-        ({"files": {}}, "no SHA-256 for golden.npz"),
         ({"files": {"../x": "0" * 64}}, "files"),
         ({"stages": [{"file": "../../etc/passwd"}]}, "stages.0.file"),
         ({"min_length": -1}, "min_length"),
+        ({"max_length": 3, "min_length": 4}, "max_length 3 is below min_length 4"),
+        ({"tolerance": 9.0}, "tolerance"),
+        ({"equivariant": False}, "corrupted, its digest"),
     ],
 )
 def test_a_bad_manifest_is_refused_naming_the_field(
@@ -65,6 +74,23 @@ def test_a_bad_manifest_is_refused_naming_the_field(
 ) -> None:
     edit_manifest(copy, **changes)
     with pytest.raises(BundleError, match=rf"bundle\.json.*{message}"):
+        Bundle.open(copy)
+
+
+@pytest.mark.parametrize("file", ["golden.npz", "stage0.onnx"])
+def test_a_manifest_vouches_for_every_file_that_is_read(copy: Path, file: str) -> None:
+    files = json.loads((copy / "bundle.json").read_text())["files"]
+    edit_manifest(copy, files={k: v for k, v in files.items() if k != file})
+    reseal(copy)
+    with pytest.raises(BundleError, match=f"no SHA-256 for {file}"):
+        Bundle.open(copy)
+
+
+def test_labels_and_width_must_agree(bundles: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(bundles / "stack" / "1", tmp_path / "stack" / "1"))
+    outputs = json.loads((copy / "bundle.json").read_text())["outputs"]
+    edit_manifest(copy, outputs=[{**outputs[0], "labels": ["a", "b"]}])
+    with pytest.raises(BundleError, match="2 labels for a width of 4"):
         Bundle.open(copy)
 
 
@@ -82,11 +108,9 @@ def test_a_bundle_must_lie_where_its_manifest_says(copy: Path) -> None:
 
 
 def test_the_newest_version_is_by_number_not_by_name(tmp_path: Path) -> None:
-    for version in ("2", "10", "9"):
-        (tmp_path / "m" / version).mkdir(parents=True)
-        (tmp_path / "m" / version / "bundle.json").touch()
-    (tmp_path / "a" / "1").mkdir(parents=True)
-    (tmp_path / "a" / "1" / "bundle.json").touch()
+    for folder in ("m/2", "m/10", "m/9", "a/1"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "README").touch()
     assert find_bundles(tmp_path) == [tmp_path / "a" / "1", tmp_path / "m" / "10"]
 
 
@@ -98,10 +122,16 @@ def test_a_folder_without_bundles_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_half_written_export_is_not_found(tmp_path: Path) -> None:
-    (tmp_path / "m" / ".1-abc").mkdir(parents=True)
-    (tmp_path / "m" / ".1-abc" / "bundle.json").touch()
+    (tmp_path / "m" / ".1-abc" / "new").mkdir(parents=True)
     with pytest.raises(BundleError, match="holds no bundle"):
         find_bundles(tmp_path)
+
+
+def test_a_version_without_its_manifest_is_not_passed_over(copy: Path) -> None:
+    (copy / "bundle.json").unlink()
+    (folder,) = find_bundles(copy.parents[1])
+    with pytest.raises(BundleError, match=r"plain/1/bundle\.json"):
+        open_named(folder)
 
 
 def test_golden_data_catch_a_session_that_answers_otherwise(plain: Bundle) -> None:

@@ -53,6 +53,11 @@ def test_a_long_job_shares_every_step_with_those_behind_it() -> None:
     assert sizes(queue.next_step()) == [[6], [3]]
 
 
+def test_a_job_without_sequences_is_a_mistake_of_ours() -> None:
+    with pytest.raises(AssertionError, match="at least one"):
+        Job("m", [])
+
+
 def test_models_take_turns() -> None:
     queue = scheduler(10)
     queue.add(Job("a", [8, 8, 8]))

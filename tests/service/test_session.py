@@ -41,6 +41,16 @@ def test_alone_equals_packed_to_the_last_bit(name: str, bundles: Path) -> None:
         np.testing.assert_array_equal(found, answers(session, [sequence])[0])
 
 
+@pytest.mark.parametrize("name", CONFIGS)
+def test_no_length_is_answered_otherwise_in_a_pack(name: str, bundles: Path) -> None:
+    """Every length from 1 to 300: a kernel may round the tail of a tensor otherwise."""
+    bundle = Bundle.open(bundles / name / "1")
+    session = Session(bundle, Options())
+    sequences = draw(bundle, list(range(1, 301)))
+    for found, sequence in zip(answers(session, sequences), sequences, strict=True):
+        np.testing.assert_array_equal(found, answers(session, [sequence])[0])
+
+
 THREADED = """
 import hashlib, sys
 from pathlib import Path

@@ -62,6 +62,26 @@ def test_a_bad_line_is_named_after_those_before_it_are_answered(
     assert "id 77 is outside 1..5" in err
 
 
+@pytest.mark.parametrize("line", ["[1],[2]", "[1]],[[2]", "", "[1] [2]"])
+def test_a_line_holds_one_sequence(
+    line: str, bundles: Path, tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    lines = tmp_path / "sets.jsonl"
+    lines.write_text(f"[1,2]\n{line}\n[3]\n")
+    code, found, err = predict(capsysbinary, str(bundles / "ids" / "1"), str(lines))
+    assert (code, len(found), "line 2" in err) == ((0, 2, False) if not line else (1, 1, True))
+
+
+def test_an_answer_that_is_not_finite_is_named_by_its_line(
+    bundles: Path, tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    lines = tmp_path / "sets.jsonl"
+    lines.write_text("[[1,2,3]]\n\n[[3e38,3e38,3e38]]\n")
+    code, found, err = predict(capsysbinary, str(bundles / "plain" / "1"), str(lines))
+    assert (code, len(found)) == (1, 1)
+    assert "line 3" in err
+
+
 def test_a_missing_file_is_named(bundles: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
     code, _, err = predict(capsysbinary, str(bundles / "ids" / "1"), "nowhere.jsonl")
     assert (code, "nowhere.jsonl" in err) == (1, True)

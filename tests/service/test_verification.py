@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from service.verification import largest_error
+
+
+def arrays(*values: object) -> list[np.ndarray]:
+    return [np.array(v, np.float32) for v in values]
+
+
+def test_a_small_sequence_cannot_hide_behind_a_large_one() -> None:
+    wanted = arrays([1.0], [1.0], [1000.0])
+    assert largest_error(arrays([1.0], [1.5], [1000.0]), wanted) == pytest.approx(0.5)
+    assert largest_error(arrays([1.0], [1.0], [1000.5]), wanted) == pytest.approx(5e-4)
+
+
+def test_small_answers_are_measured_by_their_own_size() -> None:
+    assert largest_error(arrays([0.0], [0.0]), arrays([5e-6], [-5e-6])) == pytest.approx(1)
+
+
+def test_equal_is_zero_even_where_all_is_zero_or_empty() -> None:
+    for same in (arrays([0.0, 0.0]), arrays(np.zeros((0, 2)), [1.0]), []):
+        assert largest_error(same, same) == 0
+
+
+def test_wrong_is_infinite_where_nothing_but_zero_was_wanted() -> None:
+    assert largest_error(arrays([1e-9]), arrays([0.0])) == float("inf")
+
+
+def test_another_shape_is_infinitely_wrong() -> None:
+    assert largest_error(arrays([1, 2]), arrays([1, 2, 3])) == float("inf")
+
+
+def test_nan_stays_nan() -> None:
+    assert np.isnan(largest_error(arrays([1.0], [np.nan], [1.0]), arrays([1.0], [1.0], [1.0])))
