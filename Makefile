@@ -34,6 +34,8 @@ bench: reference  ## packed against padded and one at a time, offline
 
 bench-segment-sum: .venv/all  ## ways to sum per sequence
 	$(BIN)/python -m benchmarks.segment_sum
+	$(BIN)/python -m benchmarks.segment_sum --threads 1 \
+		--out benchmarks/results/segment_sum_1_thread.json
 
 digits: .venv/all  ## from nothing to accuracy through a server: train, export, serve, POST
 	$(BIN)/python -m benchmarks.accuracy
