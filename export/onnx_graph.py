@@ -6,6 +6,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch.export import Dim
@@ -40,7 +41,18 @@ def to_onnx(stage: StageGraph) -> bytes:
             verbose=False,
         )
     assert program is not None
-    return bytes(program.model_proto.SerializeToString())
+    return bytes(_without_traces(program.model_proto).SerializeToString())
+
+
+def _without_traces(model: Any) -> Any:
+    """Drop what the exporter notes of the machine it ran on: stack traces, with its paths."""
+    graph = model.graph
+    for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.value_info):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+    for part in graph.initializer:
+        part.ClearField("metadata_props")
+    return model
 
 
 @contextmanager

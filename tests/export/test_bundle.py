@@ -11,7 +11,7 @@ from export.onnx_graph import to_onnx
 from export.verification import VerificationError
 from models.pool import Pool
 from service.bundle import Bundle
-from tests.conftest import CONFIGS, small_checkpoint
+from tests.conftest import CONFIGS, ROOT, small_checkpoint
 
 
 def everything(root: Path) -> set[str]:
@@ -40,6 +40,14 @@ def test_verification_is_recorded_and_isolation_is_bitwise(name: str, bundles: P
         assert case["alone"] == case["alone_equal"] > 0
         assert case["repeat_error"] == 0
         assert case["reference_error"] <= proof["tolerance"]
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_bundle_tells_nothing_of_the_machine_it_was_made_on(name: str, bundles: Path) -> None:
+    for file in (bundles / name / "1").iterdir():
+        data = file.read_bytes()
+        assert str(ROOT).encode() not in data, file
+        assert b"site-packages" not in data, file
 
 
 def test_an_existing_version_is_kept_unless_forced(tmp_path: Path) -> None:
