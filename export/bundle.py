@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from export.onnx_graph import OPSET, to_onnx
 from export.stages import cut
-from export.verification import Verifier
+from export.verification import Verifier, allowed_lengths
 from models.checkpoint import Card, Checkpoint
 from models.config import IdsInput, SequenceHead
 from models.sumformer import Sumformer
@@ -118,7 +118,8 @@ def _output(card: Card) -> Output:
 
 def _write_proof(folder: Path, verifier: Verifier, options: Options) -> None:
     """golden.npz and verification.json, both made by the session class that will serve."""
-    pack = verifier.draw(verifier.allowed(GOLDEN_LENGTHS), np.random.default_rng(3))
+    lengths = allowed_lengths(verifier.config, GOLDEN_LENGTHS)
+    pack = verifier.draw(lengths, np.random.default_rng(3))
     outputs = {verifier.output.name: verifier.reference(pack).astype(np.float32)}
     write_golden(folder / GOLDEN, pack, outputs)
     proof = {

@@ -88,13 +88,13 @@ class Verifier:
 
     def __init__(self, model: Sumformer, session: Session) -> None:
         self._model, self._session = copy.deepcopy(model).double().eval(), session
-        self._embed, self._column = model.embed, model.config.input
+        self.config, self._embed, self._column = model.config, model.embed, model.config.input
         self.output = session.manifest.outputs[0]
 
     def run(self) -> list[dict[str, object]]:
         """Check every case; VerificationError names the first that fails, and its numbers."""
         findings = []
-        for name, lengths in tqdm(cases(self._model.config).items(), "verify", unit="case"):
+        for name, lengths in tqdm(cases(self.config).items(), "verify", unit="case"):
             finding = self.check(name, lengths)
             if not finding.holds(self._session.manifest.tolerance):
                 raise VerificationError(
@@ -120,10 +120,6 @@ class Verifier:
             alone=len(equal),
             alone_equal=sum(equal),
         )
-
-    def allowed(self, lengths: Iterable[int]) -> list[int]:
-        """Those of the lengths that the model allows."""
-        return allowed_lengths(self._model.config, lengths)
 
     def draw(self, lengths: list[int], rng: np.random.Generator) -> Pack:
         """Random tokens with the statistics the model was trained on."""

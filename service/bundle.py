@@ -95,7 +95,7 @@ def open_named(folder: Path) -> Bundle:
 
 
 def _version(folder: Path) -> int:
-    if not folder.name.isdigit():
+    if not folder.name.isdecimal():
         raise BundleError(f"{folder}: a version folder is named by a number")
     return int(folder.name)
 
