@@ -2,11 +2,13 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-PACKAGES := models export service benchmarks tests
+PACKAGES := models export service benchmarks experiments tests
 SOURCES := pyproject.toml constraints.txt
+EXPERIMENTS := scaling compiled discontinuous approximation latent_dim figure1 figure2 architectures \
+               copying
 
-.PHONY: serve test lint types format bench bench-segment-sum reference digits checkpoints bundles \
-        image test-image bare-image clean
+.PHONY: serve test lint types format bench bench-segment-sum reference digits experiments \
+        checkpoints bundles image test-image bare-image clean
 
 serve: .venv/serve  ## serve the shipped bundles on 127.0.0.1:8080
 	$(BIN)/sumserve serve --models deploy/bundles
@@ -39,6 +41,9 @@ bench-segment-sum: .venv/all  ## ways to sum per sequence
 
 digits: .venv/all  ## from nothing to accuracy through a server: train, export, serve, POST
 	$(BIN)/python -m benchmarks.accuracy
+
+experiments: .venv/all  ## the papers' experiments; finished cells are kept, so it can be stopped
+	for name in $(EXPERIMENTS); do $(BIN)/python -m experiments.$$name || exit; done
 
 checkpoints: .venv/all  ## train what ships in models/checkpoints
 	for task in digits polynomial digit_sum; do \

@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from export.onnx_graph import OPSET
-from models.pool import SumLayer
-from models.sumformer import Sumformer
+from models.layers.sumformer import SumformerLayer
+from models.model import Block, Model
+from models.pools import SumPool
 from service.pack import Array
 from service.runtime import onnxruntime
 from service.session import session_options
@@ -25,18 +26,18 @@ from service.session import session_options
 class Padded(nn.Module):
     """x (B, L, width), mask (B, L, 1) -> (B, L, width')."""
 
-    def __init__(self, layer: SumLayer, deferred: bool) -> None:
+    def __init__(self, layer: SumformerLayer, deferred: bool) -> None:
         super().__init__()
         self.layer, self.deferred = layer, deferred
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Sum over the true tokens, then psi over all of them."""
-        pool, count = self.layer.pool, mask.sum(1)
+        pool, count = pool_of(self.layer), mask.sum(1)
         if self.deferred:
             summary = pool.finish((pool.terms(x) * mask).sum(1), count)
         else:
             summary = (pool.phi(x) * mask).sum(1)
-        shared = self.layer.from_summary(pool.features(summary, count))
+        shared = self.layer.from_summary(pool.features({"sum": summary}, count))
         out: Tensor = self.layer.tail(self.layer.from_token(x) + shared[:, None])
         return out
 
@@ -44,18 +45,18 @@ class Padded(nn.Module):
 class OneAtATime(nn.Module):
     """x (n, width) -> (n, width')."""
 
-    def __init__(self, layer: SumLayer, deferred: bool) -> None:
+    def __init__(self, layer: SumformerLayer, deferred: bool) -> None:
         super().__init__()
         self.layer, self.deferred = layer, deferred
 
     def forward(self, x: Tensor) -> Tensor:
         """One sequence, its sum, and psi."""
-        pool, count = self.layer.pool, torch.ones_like(x[:, :1]).sum(0, keepdim=True)
+        pool, count = pool_of(self.layer), torch.ones_like(x[:, :1]).sum(0, keepdim=True)
         if self.deferred:
             summary = pool.finish(pool.terms(x).sum(0, keepdim=True), count)
         else:
             summary = pool.phi(x).sum(0, keepdim=True)
-        shared = self.layer.from_summary(pool.features(summary, count))
+        shared = self.layer.from_summary(pool.features({"sum": summary}, count))
         out: Tensor = self.layer.tail(self.layer.from_token(x) + shared)
         return out
 
@@ -78,19 +79,31 @@ def open_graph(module: nn.Module, examples: Sequence[Tensor], dynamic: list[dict
     )
 
 
-def open_padded(model: Sumformer, deferred: bool) -> Any:
+def layer_of(model: Model) -> SumformerLayer:
+    """The layer of a one-layer Sumformer."""
+    block = model.blocks[0]
+    assert isinstance(block, Block)
+    assert isinstance(block.mixing, SumformerLayer)
+    return block.mixing
+
+
+def pool_of(layer: SumformerLayer) -> SumPool:
+    """Its phi and sum."""
+    assert isinstance(layer.pool, SumPool)
+    return layer.pool
+
+
+def open_padded(model: Model, deferred: bool) -> Any:
     """The padded baseline of a one-layer model."""
-    layer = model.layers[0]
-    assert isinstance(layer, SumLayer)
+    layer = layer_of(model)
     examples = (torch.zeros(3, 7, layer.from_token.in_features), torch.ones(3, 7, 1))
     dynamic = [{0: "batch", 1: "length"}, {0: "batch", 1: "length"}]
     return open_graph(Padded(layer, deferred), examples, dynamic)
 
 
-def open_one_at_a_time(model: Sumformer, deferred: bool) -> Any:
+def open_one_at_a_time(model: Model, deferred: bool) -> Any:
     """The one-at-a-time baseline of a one-layer model."""
-    layer = model.layers[0]
-    assert isinstance(layer, SumLayer)
+    layer = layer_of(model)
     examples = (torch.zeros(7, layer.from_token.in_features),)
     return open_graph(OneAtATime(layer, deferred), examples, [{0: "length"}])
 

@@ -10,31 +10,31 @@ from pathlib import Path
 import torch
 
 from export.bundle import export
+from models import config
 from models.checkpoint import Card, Checkpoint
-from models.config import (
-    LayerConfig,
-    PoolConfig,
-    SequenceHead,
-    SumformerConfig,
-    TokenHead,
-    VectorInput,
-)
-from models.sumformer import Sumformer
+from models.model import Model
+from models.signature import Output, Signature, VectorColumn
 
 BUNDLES = Path("build/bundles")
-_POOL = PoolConfig(phi=(256, 256), latent_dim=128)
+_POOL = config.SumPool(phi=(256, 256), latent_dim=128)
+_LAYER = config.SumformerLayer(pool=_POOL, psi=(256, 256), width=8)
+
+
+def _signature(output: Output) -> Signature:
+    return Signature(columns=(VectorColumn(width=8),), outputs=(output,), min_length=0)
+
 
 CONFIGS = {
-    "reference": SumformerConfig(
-        input=VectorInput(width=8),
-        layers=(LayerConfig(pool=_POOL, psi=(256, 256), width=8),),
-        head=TokenHead(width=8),
-        min_length=0,
+    "reference": config.ModelConfig(
+        architecture="sumformer",
+        signature=_signature(Output(per="token", width=8)),
+        blocks=(config.Block(mixing=_LAYER, residual=False),),
+        heads=(config.TokenHead(),),
     ),
-    "reference-pooled": SumformerConfig(
-        input=VectorInput(width=8),
-        head=SequenceHead(width=10, pool=_POOL),
-        min_length=0,
+    "reference-pooled": config.ModelConfig(
+        architecture="sumformer",
+        signature=_signature(Output(per="sequence", width=10)),
+        heads=(config.SequenceHead(pool=_POOL),),
     ),
 }
 
@@ -42,8 +42,8 @@ CONFIGS = {
 def checkpoint(name: str) -> Checkpoint:
     """A reference model with its seeded weights."""
     torch.manual_seed(0)
-    card = Card(name=name, task="regression", seed=0, model=CONFIGS[name])
-    return Checkpoint(card, Sumformer(card.model).eval())
+    card = Card(name=name, seed=0, model=CONFIGS[name])
+    return Checkpoint(card, Model(card.model).eval())
 
 
 def main() -> None:

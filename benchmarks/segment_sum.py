@@ -21,12 +21,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from benchmarks.baselines import open_graph
+from benchmarks.baselines import layer_of, open_graph, pool_of
 from benchmarks.mixes import mixes
 from benchmarks.reference import checkpoint
 from benchmarks.timing import alternate
-from export.stages import BlockSum
-from models.pool import Pool
+from export.stages import Blocks as BlockSums
+from models.pools import SumPool
 from service.pack import BLOCK, Array, Blocks
 from service.runtime import Threads, onnxruntime
 from service.settings import Settings
@@ -35,10 +35,23 @@ RESULT = Path("benchmarks/results/segment_sum.json")
 Way = Callable[[Array, Array], Array]
 
 
+class BlockSum(nn.Module):
+    """The stage that is served: terms gathered by blocks, summed, then phi's last linear map."""
+
+    def __init__(self, pool: SumPool) -> None:
+        super().__init__()
+        self.pool = pool
+
+    def forward(self, hidden: Tensor, rows: Tensor, sizes: Tensor) -> Tensor:
+        """hidden (T, width), rows (B, BLOCK), sizes (B, 1) -> (B, latent_dim)."""
+        total = BlockSums(rows, sizes).sum(self.pool.terms(hidden))
+        return self.pool.finish(total, sizes)
+
+
 class Scatter(nn.Module):
     """Add every token's terms to its sequence's row: ScatterND with reduction=add."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: SumPool) -> None:
         super().__init__()
         self.pool = pool
 
@@ -52,7 +65,7 @@ class Scatter(nn.Module):
 class OneHot(nn.Module):
     """Multiply with a matrix of ones where token and sequence belong together."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: SumPool) -> None:
         super().__init__()
         self.pool = pool
 
@@ -65,7 +78,7 @@ class OneHot(nn.Module):
 class Aligned(nn.Module):
     """Pad every sequence to whole blocks of tokens, so that blocks need no gathering."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: SumPool) -> None:
         super().__init__()
         self.pool = pool
 
@@ -105,7 +118,7 @@ def by_owner(session: Any, x: Array, lengths: Array) -> Array:
     return np.asarray(session.run(None, {"x": x, "owner": owner, "count": count})[0])
 
 
-def ways(pool: Pool) -> dict[str, Way]:
+def ways(pool: SumPool) -> dict[str, Way]:
     """Every way, ready to be called with tokens and lengths."""
     block = _open_blocks(BlockSum(pool), torch.zeros(7, 8), torch.zeros(5, BLOCK).long())
     align = _open_blocks(Aligned(pool), torch.zeros(5, BLOCK, 8), torch.ones(5, BLOCK, 1))
@@ -141,7 +154,7 @@ def run(way: Way, parts: list[tuple[Array, Array]]) -> list[Array]:
     return [way(x, lengths) for x, lengths in parts]
 
 
-def error(way: Way, pool: Pool, parts: list[tuple[Array, Array]], repeats: int = 5) -> float:
+def error(way: Way, pool: SumPool, parts: list[tuple[Array, Array]], repeats: int = 5) -> float:
     """Largest error of a sequence's sums against float64, relative to its largest; repeated."""
     double = pool.double()
     worst = 0.0
@@ -164,8 +177,8 @@ def main() -> None:
     args = parser.parse_args()
     warnings.simplefilter("ignore")
     threads = Threads.start(args.threads)
-    contenders = ways(checkpoint("reference").model.pools()[0])
-    reference = checkpoint("reference").model.pools()[0]
+    contenders = ways(pool_of(layer_of(checkpoint("reference").model)))
+    reference = pool_of(layer_of(checkpoint("reference").model))
     rng = np.random.default_rng(1)
     result: dict[str, object] = {"threads": threads, "onnxruntime": onnxruntime().__version__}
     for name, lengths in mixes().items():

@@ -17,11 +17,14 @@ import torch
 from tqdm import tqdm
 
 from export.onnx_graph import OPSET, to_onnx
-from export.stages import cut
+from export.stages import cut, latent_dims
+from export.support import unsupported
 from export.verification import Verifier, allowed_lengths
-from models.checkpoint import Card, Checkpoint
-from models.config import IdsInput, SequenceHead
-from models.sumformer import Sumformer
+from models.checkpoint import Checkpoint
+from models.model import Model
+from models.signature import IdsColumn as Ids
+from models.signature import Signature
+from models.signature import VectorColumn as Vector
 from service.bundle import GOLDEN, MANIFEST, VERIFICATION, Bundle, write_golden
 from service.errors import SumserveError
 from service.manifest import Architecture, IdsColumn, Manifest, Output, Stage, VectorColumn
@@ -42,11 +45,14 @@ def export(
 ) -> Path:
     """Write and verify ``root/name/version``; nothing is left behind unless all went well.
 
-    Raises ExportError when the folder exists and ``force`` is not set, VerificationError when
-    the bundle does not answer what the checkpoint answers.
+    Raises ExportError when the folder exists and ``force`` is not set or when no bundle can hold
+    such a model, VerificationError when the bundle does not answer what the checkpoint answers.
     """
     if not (version.isascii() and version.isdecimal() and len(version) <= 9):
         raise ExportError(f"version {version!r}: must be a number of at most nine digits")
+    reason = unsupported(checkpoint.card.model)
+    if reason is not None:
+        raise ExportError(f"{checkpoint.card.name}: cannot be exported: {reason}")
     final = root / checkpoint.card.name / version
     if final.exists() and not force:
         raise ExportError(f"{final} exists; choose another version, or --force to replace it")
@@ -62,7 +68,7 @@ def export(
     return final
 
 
-def _write_stages(model: Sumformer, folder: Path) -> list[Stage]:
+def _write_stages(model: Model, folder: Path) -> list[Stage]:
     stages = []
     for i, graph in enumerate(tqdm(cut(model), "export", unit="stage")):
         file = f"stage{i}.onnx"
@@ -74,18 +80,18 @@ def _write_stages(model: Sumformer, folder: Path) -> list[Stage]:
 def _manifest(
     checkpoint: Checkpoint, version: str, stages: list[Stage], files: dict[str, str]
 ) -> Manifest:
-    card, config = checkpoint.card, checkpoint.card.model
+    card, shape = checkpoint.card, checkpoint.card.model.signature
     return Manifest(
         name=card.name,
         version=version,
-        task=card.task,
+        task=shape.outputs[0].kind,
         architecture=_architecture(checkpoint.model),
-        columns=(_column(card),),
-        outputs=(_output(card),),
-        equivariant=True,
+        columns=(_column(shape),),
+        outputs=(_output(shape),),
+        equivariant=checkpoint.model.equivariant,
         positional=False,
-        min_length=config.min_length,
-        max_length=config.max_length,
+        min_length=shape.min_length,
+        max_length=shape.max_length,
         trained_lengths=card.trained_lengths,
         stages=tuple(stages),
         opset=OPSET,
@@ -94,31 +100,31 @@ def _manifest(
     )
 
 
-def _architecture(model: Sumformer) -> Architecture:
+def _architecture(model: Model) -> Architecture:
     return Architecture(
         name=model.config.architecture,
         parameters=sum(p.numel() for p in model.parameters()),
-        layers=len(model.config.layers),
-        latent_dims=tuple(pool.latent_dim for pool in model.pools()),
+        layers=len(model.blocks),
+        latent_dims=latent_dims(model),
     )
 
 
-def _column(card: Card) -> VectorColumn | IdsColumn:
-    column = card.model.input
-    if isinstance(column, IdsInput):
+def _column(shape: Signature) -> VectorColumn | IdsColumn:
+    column = shape.columns[0]
+    if isinstance(column, Ids):
         return IdsColumn(name=column.name, low=column.low, high=column.high)
+    assert isinstance(column, Vector)
     return VectorColumn(name=column.name, width=column.width)
 
 
-def _output(card: Card) -> Output:
-    head = card.model.head
-    per = "sequence" if isinstance(head, SequenceHead) else "token"
-    return Output(name=head.name, per=per, width=head.width, labels=card.labels)
+def _output(shape: Signature) -> Output:
+    own = shape.outputs[0]
+    return Output(name=own.name, per=own.per, width=own.width, labels=own.labels)
 
 
 def _write_proof(folder: Path, verifier: Verifier, options: Options) -> None:
     """golden.npz and verification.json, both made by the session class that will serve."""
-    lengths = allowed_lengths(verifier.config, GOLDEN_LENGTHS)
+    lengths = allowed_lengths(verifier.shape, GOLDEN_LENGTHS)
     pack = verifier.draw(lengths, np.random.default_rng(3))
     outputs = {verifier.output.name: verifier.reference(pack).astype(np.float32)}
     write_golden(folder / GOLDEN, pack, outputs)

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
-from models.config import SumformerConfig, VectorInput
-from models.embedding import VectorEmbedding
+from models.embedding import Standardised
+from models.model import Model
 from models.pack import Pack as TorchPack
-from models.sumformer import Sumformer
+from models.signature import IdsColumn, Signature
 from service.errors import SumserveError
 from service.pack import BLOCK, Array, Pack
 from service.session import Session
@@ -56,7 +56,7 @@ class Finding:
         return self.worst() <= tolerance and self.alone_equal == self.alone
 
 
-def cases(config: SumformerConfig) -> dict[str, list[int]]:
+def cases(shape: Signature) -> dict[str, list[int]]:
     """Name -> lengths, brought into the range that the model allows."""
     rng = np.random.default_rng(7)
     wild = np.exp(rng.normal(np.log(60), 1.6, 200)).astype(int).clip(1, 20_000).tolist()
@@ -69,15 +69,15 @@ def cases(config: SumformerConfig) -> dict[str, list[int]]:
         "one long sequence": [LONG],
         "wildly mixed": [*wild[:100], LONG // 4, *wild[100:]],
     }
-    if config.min_length == 0:
+    if shape.min_length == 0:
         wanted |= {"empty": [0], "empty among others": [0, 5, 0, 0, 300, 1, 0]}
-    return {name: allowed_lengths(config, lengths) for name, lengths in wanted.items()}
+    return {name: allowed_lengths(shape, lengths) for name, lengths in wanted.items()}
 
 
-def allowed_lengths(config: SumformerConfig, lengths: Iterable[int]) -> list[int]:
+def allowed_lengths(shape: Signature, lengths: Iterable[int]) -> list[int]:
     """The lengths brought into the model's range; at least one, and few when they are long."""
-    longest = config.max_length or max(LONG, config.min_length)
-    found = [min(max(n, config.min_length), longest) for n in lengths]
+    longest = shape.max_length or max(LONG, shape.min_length)
+    found = [min(max(n, shape.min_length), longest) for n in lengths]
     while len(found) > 1 and sum(found) > MOST_TOKENS:
         found.pop()
     return found
@@ -86,15 +86,15 @@ def allowed_lengths(config: SumformerConfig, lengths: Iterable[int]) -> list[int
 class Verifier:
     """Holds a model in float64 against a session."""
 
-    def __init__(self, model: Sumformer, session: Session) -> None:
+    def __init__(self, model: Model, session: Session) -> None:
         self._model, self._session = copy.deepcopy(model).double().eval(), session
-        self.config, self._embed, self._column = model.config, model.embed, model.config.input
+        self.shape, self._column = model.config.signature, model.config.signature.columns[0]
         self.output = session.manifest.outputs[0]
 
     def run(self) -> list[dict[str, object]]:
         """Check every case; VerificationError names the first that fails, and its numbers."""
         findings = []
-        for name, lengths in tqdm(cases(self.config).items(), "verify", unit="case"):
+        for name, lengths in tqdm(cases(self.shape).items(), "verify", unit="case"):
             finding = self.check(name, lengths)
             if not finding.holds(self._session.manifest.tolerance):
                 raise VerificationError(
@@ -124,24 +124,21 @@ class Verifier:
     def draw(self, lengths: list[int], rng: np.random.Generator) -> Pack:
         """Random tokens with the statistics the model was trained on."""
         tokens, column = sum(lengths), self._column
-        if isinstance(column, VectorInput):
-            assert isinstance(self._embed, VectorEmbedding)
-            mean, std = self._embed.mean.numpy(), self._embed.std.numpy()
-            values: Array = mean + std * rng.normal(size=(tokens, column.width))
-            values = values.astype(np.float32)
+        if isinstance(column, IdsColumn):
+            values: Array = rng.integers(column.low, column.high + 1, tokens)
         else:
-            values = rng.integers(column.low, column.high + 1, tokens)
+            scale = self._model.embed.columns.columns[0]
+            assert isinstance(scale, Standardised)
+            mean, std = scale.mean.numpy(), scale.std.numpy()
+            values = (mean + std * rng.normal(size=(tokens, scale.width))).astype(np.float32)
         return Pack({column.name: values}, np.array(lengths, np.int64))
 
     def reference(self, pack: Pack) -> Array:
         """The checkpoint's answer in float64: (T, width) or (N, width)."""
-        tokens = torch.from_numpy(pack.columns[self._column.name])
-        if tokens.is_floating_point():
-            tokens = tokens.double()
+        columns = {name: torch.from_numpy(values) for name, values in pack.columns.items()}
         with torch.no_grad():
-            made = TorchPack.of(tokens, torch.from_numpy(pack.lengths))
-            made = replace(made, counts=made.counts.double())
-            answer: Array = self._model(made).numpy()
+            made = TorchPack(columns, torch.from_numpy(pack.lengths)).double()
+            answer: Array = self._model(made)[self.output.name].numpy()
         return answer
 
     def serve(self, pack: Pack) -> list[Array]:

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import torch
-from pydantic import ValidationError, model_validator
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_model, save_model
 
-from models.config import Name, Strict, SumformerConfig
-from models.sumformer import Sumformer
+from models.config import ModelConfig
+from models.model import Model
+from models.reason import reason
+from models.signature import Name, Strict
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
@@ -28,19 +28,11 @@ class CheckpointError(Exception):
 class Card(Strict):
     """config.json: the model's shape, and what a server must know about its training."""
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     name: Name
-    task: Literal["classification", "regression"]
-    labels: tuple[str, ...] | None = None
     trained_lengths: tuple[int, int] | None = None
     seed: int
-    model: SumformerConfig
-
-    @model_validator(mode="after")
-    def _a_label_per_number(self) -> Card:
-        if self.labels is not None and len(self.labels) != self.model.head.width:
-            raise ValueError(f"{len(self.labels)} labels for a width of {self.model.head.width}")
-        return self
+    model: ModelConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +40,12 @@ class Checkpoint:
     """A model with its card."""
 
     card: Card
-    model: Sumformer
+    model: Model
 
     def save(self, folder: Path) -> None:
         """Write both files into ``folder``, made if missing."""
         folder.mkdir(parents=True, exist_ok=True)
-        state = {name: value.contiguous() for name, value in self.model.state_dict().items()}
-        save_file(state, folder / WEIGHTS)
+        save_model(self.model, str(folder / WEIGHTS))
         (folder / CONFIG).write_text(self.card.model_dump_json(indent=2) + "\n")
 
     @classmethod
@@ -64,24 +55,27 @@ class Checkpoint:
         Raises CheckpointError naming the file that is missing, malformed or does not fit.
         """
         card = _read_card(folder / CONFIG)
-        model = Sumformer(card.model)
         try:
-            weights = load_file(folder / WEIGHTS)
-            _check_types(weights)
-            model.load_state_dict(weights, strict=True)
+            model = Model(card.model)
+        except ValueError as error:
+            raise CheckpointError(f"{folder / CONFIG}: {reason(error)}") from error
+        try:
+            _check_types(folder / WEIGHTS)
+            load_model(model, folder / WEIGHTS, strict=True)
         except (OSError, SafetensorError, RuntimeError) as error:
             raise CheckpointError(f"{folder / WEIGHTS}: {error}") from error
         return cls(card, model.eval())
 
 
-def _check_types(weights: dict[str, Tensor]) -> None:
-    for name, value in weights.items():
-        if value.dtype != torch.float32:
-            raise RuntimeError(f"{name} is {value.dtype}, weights are float32")
+def _check_types(path: Path) -> None:
+    with safe_open(path, framework="pt") as weights:
+        for name in weights.keys():  # noqa: SIM118  not a dict
+            if weights.get_slice(name).get_dtype() != "F32":
+                raise RuntimeError(f"{name} is not float32, as weights are")
 
 
 def _read_card(path: Path) -> Card:
     try:
         return Card.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
-        raise CheckpointError(f"{path}: {error}") from error
+        raise CheckpointError(f"{path}: {reason(error)}") from error

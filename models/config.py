@@ -1,130 +1,225 @@
 """What a model is made of, as plain values: read strictly from a checkpoint's config.json.
 
-Every class is frozen and refuses unknown keys, so that a checkpoint written by a newer version is
-an error and never a silently different model.
+Every architecture is one frame: columns -> embedding -> blocks -> heads, one head per output. What
+differs is the mixing layer in the blocks and the pool in the heads.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
-Widths = tuple[PositiveInt, ...]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
-
-
-class Strict(BaseModel):
-    """A frozen value that refuses keys it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+from models.pool_config import AttentionPool as AttentionPool
+from models.pool_config import MaxPool as MaxPool
+from models.pool_config import PolynomialPool as PolynomialPool
+from models.pool_config import Pool as Pool
+from models.pool_config import SumPool as SumPool
+from models.signature import Output, Signature, Strict, VectorColumn, Widths
 
 
-class VectorInput(Strict):
-    """A column of float vectors, shape (n, width); standardised inside the model."""
+class SumformerLayer(Strict):
+    """x_i -> psi(x_i, Sigma) with Sigma the pool's summary; ``width`` is that of psi's values."""
 
-    kind: Literal["vector"] = "vector"
-    name: Name = "x"
+    kind: Literal["sumformer"] = "sumformer"
+    pool: Pool
+    psi: Widths = ()
     width: PositiveInt
 
 
-class IdsInput(Strict):
-    """A column of token ids, shape (n,), each in ``low..high`` (both included)."""
+class PiecewiseLayer(Strict):
+    """The discontinuous construction of Theorem 4.1: d' = 1 and a table, on a grid of [0, 1]^d.
 
-    kind: Literal["ids"] = "ids"
-    name: Name = "ids"
-    low: int = 0
-    high: int
-
-    @model_validator(mode="after")
-    def _ordered(self) -> IdsInput:
-        if self.high < self.low:
-            raise ValueError(f"input range is empty: low {self.low} is above high {self.high}")
-        return self
-
-
-class PoolConfig(Strict):
-    """phi and how its values are pooled over a sequence (Sumformer, Definition 3.1).
-
-    ``sum`` grows with the length n; ``mean`` does not, and ``count`` then appends log(1 + n) so
-    that the length is not lost.
+    ``cells`` per side; sequences of at most ``length`` tokens; ``width`` numbers per token.
     """
 
-    phi: Widths
-    latent_dim: PositiveInt
-    aggregation: Literal["sum", "mean"] = "sum"
-    count: bool = False
-
-
-class LayerConfig(Strict):
-    """One Sumformer layer: x_i -> psi(x_i, Sigma), plus x_i itself where ``residual``."""
-
-    pool: PoolConfig
-    psi: Widths
+    kind: Literal["piecewise"] = "piecewise"
+    cells: PositiveInt
+    length: PositiveInt
     width: PositiveInt
-    residual: bool = False
+
+
+class Attention(Strict):
+    """Heads of ``head_width`` (default: width / heads); ``rotary`` turns q and k by position."""
+
+    heads: PositiveInt = 4
+    head_width: PositiveInt | None = None
+    rotary: bool = False
+
+
+class TransformerLayer(Attention):
+    """Exact softmax attention of every token over its sequence."""
+
+    kind: Literal["transformer"] = "transformer"
+
+
+class PerformerLayer(Attention):
+    """FAVOR+ (Performer): ``num_features`` positive random features of softmax, or of ReLU.
+
+    They are drawn anew every ``redraw_every`` training steps and stay fixed in a checkpoint.
+    """
+
+    kind: Literal["performer"] = "performer"
+    num_features: PositiveInt = 64
+    features: Literal["softmax", "relu"] = "softmax"
+    redraw_every: PositiveInt | None = 200
+
+
+class LinformerLayer(Attention):
+    """Keys and values projected along the sequence to ``projection_dim`` rows by learned E, F.
+
+    Their width is the signature's max_length. Sharing as in section 4 of the Linformer paper: E and
+    F per layer for all heads, E = F per layer, or one E for all layers.
+    """
+
+    kind: Literal["linformer"] = "linformer"
+    projection_dim: PositiveInt = 64
+    sharing: Literal["headwise", "key-value", "layerwise"] = "headwise"
+
+
+class SparseLayer(Attention):
+    """Exact softmax attention over the connections of a pattern (Yun et al. 2020).
+
+    ``reach`` is the pattern's window or stride, ``globals`` and ``keys`` the number of tokens all
+    read and of random keys per query, in the patterns that have them. ``layer`` counts sparse
+    layers from 0: ``sequential`` takes the pattern's parts in turn by it.
+    """
+
+    kind: Literal["sparse"] = "sparse"
+    pattern: Literal["strided", "fixed", "star", "random", "window_global", "bigbird"]
+    reach: PositiveInt = 16
+    globals: PositiveInt = 1
+    keys: PositiveInt = 16
+    configuration: Literal["union", "multihead", "sequential"] = "union"
+    layer: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0)
+
+
+class InducedLayer(Strict):
+    """ISAB (Set Transformer): ``points`` learned queries read the set, the set reads them."""
+
+    kind: Literal["isab"] = "isab"
+    heads: PositiveInt = 4
+    points: PositiveInt = 16
+
+
+Mixing = Annotated[
+    SumformerLayer
+    | PiecewiseLayer
+    | TransformerLayer
+    | PerformerLayer
+    | LinformerLayer
+    | SparseLayer
+    | InducedLayer,
+    Field(discriminator="kind"),
+]
+
+
+class Block(Strict):
+    """h -> mix(h), then h -> MLP(h) where ``feed_forward`` is given.
+
+    ``residual`` adds each of them to its input, ``norm`` puts a LayerNorm before each.
+    """
+
+    mixing: Mixing
+    residual: bool = True
+    norm: bool = False
+    feed_forward: Widths | None = None
+
+
+class Embedding(Strict):
+    """Columns -> hidden tokens of ``width``: a sum of one linear map each, then an MLP if ``mlp``.
+
+    Without a width the hidden tokens are the standardised vectors themselves, as in Definition 3.1.
+    ``position`` counts from each sequence's start; learned ones reach to the signature's
+    max_length. Without ``standardise`` columns are taken as they are.
+    """
+
+    width: PositiveInt | None = None
+    mlp: Widths | None = None
+    position: Literal["sinusoidal", "learned"] | None = None
+    standardise: bool = True
 
 
 class TokenHead(Strict):
-    """One output row per token: the last layer's rows, through an MLP when ``hidden`` is given."""
+    """An output row per token: the hidden token, through an MLP when ``hidden`` is given."""
 
-    per: Literal["token"] = "token"
-    name: Name = "y"
-    width: PositiveInt
+    kind: Literal["token"] = "token"
     hidden: Widths | None = None
 
 
 class SequenceHead(Strict):
-    """One output row per sequence: rho(sum phi(h_i), n). ``rho`` empty means a linear rho."""
+    """An output row per sequence: rho(summary, n). ``rho`` empty means a linear rho."""
 
-    per: Literal["sequence"] = "sequence"
-    name: Name = "y"
-    width: PositiveInt
-    pool: PoolConfig
+    kind: Literal["sequence"] = "sequence"
+    pool: Pool
     rho: Widths = ()
 
 
-class SumformerConfig(Strict):
-    """A stack of Sumformer layers between an input column and one head.
+Head = Annotated[TokenHead | SequenceHead, Field(discriminator="kind")]
 
-    ``embedding`` is the width of the hidden tokens; without it the layers see the standardised
-    vectors themselves, as in Definition 3.1.
+
+class ModelConfig(Strict):
+    """The whole model. ``architecture`` is the name it goes by; the rest is what it is.
+
+    ``final_norm`` puts a LayerNorm after the last block, which pre-norm stacks need.
     """
 
-    architecture: Literal["sumformer"] = "sumformer"
-    input: Annotated[VectorInput | IdsInput, Field(discriminator="kind")]
-    embedding: PositiveInt | None = None
-    layers: tuple[LayerConfig, ...] = ()
-    head: Annotated[TokenHead | SequenceHead, Field(discriminator="per")]
+    architecture: str
+    signature: Signature
+    embedding: Embedding = Embedding()
+    blocks: tuple[Block, ...] = ()
+    heads: tuple[Head, ...]
     activation: Literal["gelu", "relu"] = "gelu"
-    min_length: int = Field(default=1, ge=0)
-    max_length: PositiveInt | None = None
+    final_norm: bool = False
 
     @model_validator(mode="after")
-    def _widths_meet(self) -> SumformerConfig:
-        if self.input.kind == "ids" and self.embedding is None:
-            raise ValueError("embedding: token ids need an embedding width")
-        if self.max_length is not None and self.max_length < self.min_length:
-            raise ValueError(f"max_length {self.max_length} is below min_length {self.min_length}")
+    def _fits(self) -> ModelConfig:
+        self._embedding_fits()
         widths = self.hidden_widths()
-        for i, layer in enumerate(self.layers):
-            if layer.residual and layer.width != widths[i]:
+        for i, (block, width) in enumerate(zip(self.blocks, widths, strict=False)):
+            if block.residual and widths[i + 1] != width:
                 raise ValueError(
-                    f"layers.{i}: a residual layer keeps the width, {widths[i]} != {layer.width}"
+                    f"blocks.{i}: a residual block keeps the width, {width} != {widths[i + 1]}"
                 )
-        if isinstance(self.head, TokenHead):
-            if not self.layers:
-                raise ValueError("layers: a per-token output needs at least one layer")
-            if self.head.hidden is None and self.head.width != widths[-1]:
-                raise ValueError(
-                    "head: without hidden widths the output is the last layer's, "
-                    f"so its width must be {widths[-1]}"
-                )
+        if self.bounded() and self.signature.max_length is None:
+            raise ValueError("max_length: Linformer layers and learned positions need one")
+        if len(self.heads) != len(self.signature.outputs):
+            raise ValueError(f"{len(self.heads)} heads for {len(self.signature.outputs)} outputs")
+        for head, output in zip(self.heads, self.signature.outputs, strict=True):
+            self._head_fits(head, output)
         return self
 
+    def _embedding_fits(self) -> None:
+        columns, one = self.signature.columns, self.embedding
+        plain = len(columns) == 1 and isinstance(columns[0], VectorColumn)
+        if one.width is None and (not plain or one.mlp or one.position or self.signature.context):
+            raise ValueError("embedding: only one plain vector column may go without a width")
+
+    def _head_fits(self, head: Head, output: Output) -> None:
+        if head.kind != output.per:
+            raise ValueError(f"output {output.name!r} is per {output.per}, its head {head.kind}")
+        last = self.hidden_widths()[-1]
+        if isinstance(head, TokenHead) and head.hidden is None and output.width != last:
+            raise ValueError(
+                f"output {output.name!r}: without hidden widths the output is the last hidden "
+                f"token, so its width must be {last}"
+            )
+
+    def bounded(self) -> bool:
+        """Whether some weight belongs to a place in the sequence, so that lengths are limited."""
+        places = self.embedding.position == "learned"
+        return places or any(isinstance(b.mixing, LinformerLayer) for b in self.blocks)
+
     def hidden_widths(self) -> list[int]:
-        """Width of the hidden tokens before each layer and after the last."""
-        first = self.embedding
-        if first is None:
-            first = self.input.width if isinstance(self.input, VectorInput) else 0
-        return [first, *(layer.width for layer in self.layers)]
+        """Width of the hidden tokens before each block and after the last."""
+        column = self.signature.columns[0]
+        first = self.embedding.width or (column.width if isinstance(column, VectorColumn) else 0)
+        widths = [first]
+        for block in self.blocks:
+            mixing = block.mixing
+            if isinstance(mixing, SumformerLayer | PiecewiseLayer):
+                widths.append(mixing.width)
+            else:
+                widths.append(widths[-1])
+        return widths

@@ -15,7 +15,7 @@ from typing import Any
 from service.errors import SumserveError
 
 GROUP = "sumserve.commands"
-TRAINING = {"torch", "onnx", "onnxscript", "safetensors", "sklearn"}
+TRAINING = {"torch", "onnx", "onnxscript", "safetensors", "sklearn", "matplotlib", "pyarrow"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

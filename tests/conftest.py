@@ -10,52 +10,68 @@ import torch
 
 from benchmarks.process import ServerProcess
 from export.bundle import export
+from models import config
 from models.checkpoint import Card, Checkpoint
-from models.config import (
-    IdsInput,
-    LayerConfig,
-    PoolConfig,
-    SequenceHead,
-    SumformerConfig,
-    TokenHead,
-    VectorInput,
-)
-from models.sumformer import Sumformer
+from models.model import Model
+from models.pack import Pack
+from models.signature import IdsColumn, Output, Signature, VectorColumn
 from service.bundle import Bundle
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = ROOT / "deploy" / "bundles"
 
-_POOL = PoolConfig(phi=(12,), latent_dim=6)
-_MEAN = PoolConfig(phi=(12, 12), latent_dim=6, aggregation="mean", count=True)
+_POOL = config.SumPool(phi=(12,), latent_dim=6)
+_MEAN = config.SumPool(phi=(12, 12), latent_dim=6, aggregation="mean", count=True)
+_LABELS = ("a", "b", "c", "d")
+
+
+def _layer(pool: config.SumPool, psi: tuple[int, ...], width: int, residual: bool) -> config.Block:
+    layer = config.SumformerLayer(pool=pool, psi=psi, width=width)
+    return config.Block(mixing=layer, residual=residual)
+
 
 CONFIGS = {
-    "plain": SumformerConfig(
-        input=VectorInput(width=3),
-        layers=(LayerConfig(pool=_POOL, psi=(10,), width=2),),
-        head=TokenHead(width=2),
-        min_length=0,
-    ),
-    "stack": SumformerConfig(
-        input=VectorInput(width=3),
-        embedding=8,
-        layers=(
-            LayerConfig(pool=_MEAN, psi=(10,), width=8, residual=True),
-            LayerConfig(pool=_POOL, psi=(), width=8, residual=True),
+    "plain": config.ModelConfig(
+        architecture="sumformer",
+        signature=Signature(
+            columns=(VectorColumn(width=3),),
+            outputs=(Output(per="token", width=2),),
+            min_length=0,
         ),
-        head=SequenceHead(width=4, pool=_MEAN, rho=(9,)),
+        blocks=(_layer(_POOL, (10,), 2, residual=False),),
+        heads=(config.TokenHead(),),
+    ),
+    "stack": config.ModelConfig(
+        architecture="sumformer",
+        signature=Signature(
+            columns=(VectorColumn(width=3),),
+            outputs=(Output(per="sequence", width=4, kind="classification", labels=_LABELS),),
+        ),
+        embedding=config.Embedding(width=8),
+        blocks=(_layer(_MEAN, (10,), 8, residual=True), _layer(_POOL, (), 8, residual=True)),
+        heads=(config.SequenceHead(pool=_MEAN, rho=(9,)),),
         activation="relu",
     ),
-    "ids": SumformerConfig(
-        input=IdsInput(low=1, high=5),
-        embedding=4,
-        layers=(LayerConfig(pool=_POOL, psi=(10,), width=4, residual=True),),
-        head=TokenHead(width=3, hidden=(7,)),
-        min_length=0,
-        max_length=300,
+    "ids": config.ModelConfig(
+        architecture="sumformer",
+        signature=Signature(
+            columns=(IdsColumn(low=1, high=5),),
+            outputs=(Output(per="token", width=3),),
+            min_length=0,
+            max_length=300,
+        ),
+        embedding=config.Embedding(width=4),
+        blocks=(_layer(_POOL, (10,), 4, residual=True),),
+        heads=(config.TokenHead(hidden=(7,)),),
     ),
-    "pooled": SumformerConfig(
-        input=VectorInput(width=2), head=SequenceHead(width=3, pool=_POOL), min_length=0
+    "pooled": config.ModelConfig(
+        architecture="sumformer",
+        signature=Signature(
+            columns=(VectorColumn(width=2),),
+            outputs=(Output(per="sequence", width=3),),
+            min_length=0,
+        ),
+        heads=(config.SequenceHead(pool=_POOL),),
     ),
 }
 
@@ -63,13 +79,12 @@ CONFIGS = {
 def small_checkpoint(name: str) -> Checkpoint:
     """A seeded, untrained model with statistics that are not the identity."""
     torch.manual_seed(5)
-    config = CONFIGS[name]
-    model = Sumformer(config).eval()
-    if isinstance(config.input, VectorInput):
-        model.embed.fit(3 + 2 * torch.randn(100, config.input.width))
-    labels = ("a", "b", "c", "d") if name == "stack" else None
-    task = "classification" if labels else "regression"
-    return Checkpoint(Card(name=name, task=task, labels=labels, seed=5, model=config), model)
+    model = Model(CONFIGS[name]).eval()
+    column = CONFIGS[name].signature.columns[0]
+    if isinstance(column, VectorColumn):
+        values = {column.name: 3 + 2 * torch.randn(100, column.width)}
+        model.fit(Pack(values, torch.tensor([100])))
+    return Checkpoint(Card(name=name, seed=5, model=CONFIGS[name]), model)
 
 
 @pytest.fixture(scope="session")

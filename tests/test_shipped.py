@@ -46,7 +46,7 @@ def test_a_shipped_bundle_is_of_the_shipped_checkpoint(name: str) -> None:
     bundle = Bundle.open(SHIPPED / name / "1")
     verifier = Verifier(checkpoint.model, Session(bundle, Options()))
     assert verifier.check("now", [1, 20, 300]).worst() <= bundle.manifest.tolerance
-    assert bundle.manifest.outputs[0].labels == checkpoint.card.labels
+    assert bundle.manifest.outputs[0].labels == checkpoint.card.model.signature.outputs[0].labels
 
 
 def test_digits_are_read_through_the_server(server: ServerProcess) -> None:

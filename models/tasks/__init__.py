@@ -12,6 +12,15 @@ TASKS = {
     "digits": "8x8 images as sets of their non-zero pixels, classified",
     "polynomial": "the per-token target of Figure 2 of the Sumformer paper (d = 4, n = 3)",
     "digit_sum": "sets of the ids 1..9 -> their sum, at any length",
+    "sum_of_squares": "sets of vectors in [-1, 1]^4 -> the sum of their squared norms",
+    "max_regression": "sets of integers 1..99 -> the largest (Set Transformer, section 5.1)",
+    "sort_rank": "sets of numbers in [0, 1] -> per token, the share of the set that is smaller",
+    "centroid_distance": "point clusters in R^3 -> per token, its distance to the centroid",
+    "mixture_of_gaussians": "points in the plane -> a mixture of Gaussians (Set Transformer, 5.3)",
+    "copying": "127 symbols, to be said again 127 places later (Yun et al. 2020)",
+    "listops": "nested MIN, MAX, MED, SM of digits -> the value (Long Range Arena, shorter)",
+    "jets": "simulated jets of 0 to 150 particles -> one prong or two, and the mass",
+    "histories": "simulated event histories of 0 to 50,000 events -> a risk or not",
 }
 
 

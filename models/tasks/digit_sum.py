@@ -5,65 +5,74 @@ A pooled model with sum aggregation and a linear rho extrapolates, because the s
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
-from models.config import IdsInput, PoolConfig, SequenceHead, SumformerConfig
+from models import config
+from models.architectures import Size
 from models.pack import Pack
-from models.sumformer import Sumformer
-from models.tasks.task import Kind, Recipe
+from models.signature import IdsColumn, Output, Signature
+from models.tasks.task import Batch, Outputs, Recipe, Task
 
 BATCH = 256
-TRAINED = (1, 10)
 TESTED = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 
 
-def sample(lengths: Tensor, generator: torch.Generator) -> tuple[Pack, Tensor]:
+def sample(lengths: Tensor, generator: torch.Generator) -> Batch:
     """Sets of these lengths (N,) and their sums (N, 1)."""
     ids = torch.randint(1, 10, (int(lengths.sum()),), generator=generator)
-    pack = Pack.of(ids, lengths)
-    return pack, pack.sum(ids[:, None].float())
+    pack = Pack({"digits": ids}, lengths)
+    return Batch(pack, {"sum": pack.sum(ids[:, None].float())})
 
 
-class DigitSum:
+class DigitSum(Task):
     """The sum of a set of digits: one number per sequence, to be rounded; empty sets are zero."""
 
     name = "digit_sum"
-    kind: Kind = "regression"
-    labels: tuple[str, ...] | None = None
-    trained_lengths = TRAINED
-    recipe = Recipe(steps=20_000, learning_rate=1e-2)
-    config = SumformerConfig(
-        input=IdsInput(name="digits", low=1, high=9),
-        embedding=8,
-        head=SequenceHead(name="sum", width=1, pool=PoolConfig(phi=(32,), latent_dim=8)),
+    trained_lengths = (1, 10)
+    recipe = Recipe(steps=20_000, learning_rate=1e-2, clip=None)
+    size = Size(width=32, aggregation="sum")
+    signature = Signature(
+        columns=(IdsColumn(name="digits", low=1, high=9),),
+        outputs=(Output(name="sum", per="sequence", width=1),),
         min_length=0,
     )
 
-    def fit(self, model: Sumformer) -> None:
-        """Ids have no statistics."""
+    def config(self, architecture: str) -> config.ModelConfig:
+        if architecture != self.architecture:
+            return super().config(architecture)
+        pool = config.SumPool(phi=(32,), latent_dim=8)
+        return config.ModelConfig(
+            architecture=architecture,
+            signature=self.signature,
+            embedding=config.Embedding(width=8),
+            heads=(config.SequenceHead(pool=pool),),
+        )
 
-    def batch(self, generator: torch.Generator) -> tuple[Pack, Tensor]:
-        return sample(torch.randint(1, TRAINED[1] + 1, (BATCH,), generator=generator), generator)
+    def batch(self, generator: torch.Generator) -> Batch:
+        longest = self.trained_lengths[1]
+        return sample(torch.randint(1, longest + 1, (BATCH,), generator=generator), generator)
 
-    def loss(self, output: Tensor, target: Tensor) -> Tensor:
-        return (output - target).square().mean()
+    def validation(self) -> Batch:
+        return self._sets(self.trained_lengths[1], 2000, seed=2)
 
-    def validate(self, model: Sumformer) -> dict[str, float]:
-        pack, target = self._sets(TRAINED[1], 2000, seed=2)
-        error = (model(pack) - target).abs().max().item()
-        return {"largest_error": error, "score": -error}
+    def tests(self) -> dict[str, Batch]:
+        return {str(n): self._sets(n, 500, seed=3) for n in TESTED}
 
-    def test(self, model: Sumformer) -> dict[str, float]:
-        return {f"accuracy_at_{n}": self._accuracy(model, n) for n in TESTED}
+    def figures(self, outputs: Outputs, batch: Batch) -> dict[str, float]:
+        error = (outputs["sum"] - batch.targets["sum"]).abs()
+        return {
+            "accuracy": (error < 0.5).float().mean().item(),
+            "largest_error": error.max().item(),
+        }
 
-    def _sets(self, length: int, sets: int, seed: int) -> tuple[Pack, Tensor]:
+    def score(self, figures: Mapping[str, float]) -> float:
+        return -figures["largest_error"]
+
+    def _sets(self, length: int, sets: int, seed: int) -> Batch:
         return sample(torch.full((sets,), length), torch.Generator().manual_seed(seed))
-
-    def _accuracy(self, model: Sumformer, length: int) -> float:
-        pack, target = self._sets(length, 500, seed=3)
-        hits: Tensor = model(pack).round() == target
-        return hits.float().mean().item()
 
 
 TASK = DigitSum()

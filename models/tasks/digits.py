@@ -15,17 +15,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from models.config import LayerConfig, PoolConfig, SequenceHead, SumformerConfig, VectorInput
 from models.pack import Pack
-from models.sumformer import Sumformer
-from models.tasks.task import Kind, Recipe
+from models.signature import Output, Signature, VectorColumn
+from models.tasks.task import Batch, Outputs, Recipe, Task
 
 SPLIT_SEED = 0
 BATCH = 128
 COPIES = 16
-
-_POOL = PoolConfig(phi=(128,), latent_dim=128, aggregation="mean", count=True)
-_LAYER = LayerConfig(pool=_POOL, psi=(128,), width=64, residual=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +67,11 @@ def augment(pack: Pack, generator: torch.Generator) -> Pack:
     by up to 0.6 pixels, scale intensities by up to 15 %. Per point: shake a little in place and
     intensity; up to a tenth of the points are lost.
     """
-    sets, points = len(pack.counts), len(pack.tokens)
-    intensity = pack.tokens[:, 2:] * (1 + 0.15 * _uniform(generator, sets, 1))[pack.owner]
+    sets, points, pixels = pack.sequences, pack.tokens, pack.columns["pixels"]
+    intensity = pixels[:, 2:] * (1 + 0.15 * _uniform(generator, sets, 1))[pack.owner]
     shift = 0.6 * _uniform(generator, sets, 2)[pack.owner]
     place = torch.einsum(
-        "pij,pj->pi", _linear_maps(sets, generator)[pack.owner], pack.tokens[:, :2] - 3.5
+        "pij,pj->pi", _linear_maps(sets, generator)[pack.owner], pixels[:, :2] - 3.5
     )
     shaken = 0.1 * torch.randn(points, 2, generator=generator)
     moved = torch.cat(
@@ -83,7 +79,8 @@ def augment(pack: Pack, generator: torch.Generator) -> Pack:
     )
     lost = 0.1 * torch.rand(sets, generator=generator)[pack.owner]
     kept = torch.rand(points, generator=generator) > lost
-    return Pack.of(moved[kept], torch.bincount(pack.owner[kept], minlength=sets))
+    lengths = torch.bincount(pack.owner[kept], minlength=sets)
+    return Pack({"pixels": moved[kept]}, lengths)
 
 
 def _linear_maps(sets: int, generator: torch.Generator) -> Tensor:
@@ -99,50 +96,59 @@ def _uniform(generator: torch.Generator, *shape: int) -> Tensor:
     return 2 * torch.rand(*shape, generator=generator) - 1
 
 
-class Digits:
+class Digits(Task):
     """Which digit a set of pixels shows: one row of ten logits per sequence."""
 
     name = "digits"
-    kind: Kind = "classification"
-    labels: tuple[str, ...] | None = tuple("0123456789")
     trained_lengths = (16, 42)
     recipe = Recipe(steps=6000, learning_rate=3e-3, weight_decay=0.05, evaluate_every=200)
-    config = SumformerConfig(
-        input=VectorInput(name="pixels", width=3),
-        embedding=64,
-        layers=(_LAYER, _LAYER),
-        head=SequenceHead(name="digit", width=10, pool=_POOL, rho=(64,)),
+    signature = Signature(
+        columns=(VectorColumn(name="pixels", width=3),),
+        outputs=(
+            Output(
+                name="digit",
+                per="sequence",
+                width=10,
+                kind="classification",
+                labels=tuple("0123456789"),
+            ),
+        ),
     )
 
-    def fit(self, model: Sumformer) -> None:
-        model.embed.fit(torch.from_numpy(np.concatenate(splits()["train"].sequences)))
+    def fitting(self) -> Pack:
+        return _pack(splits()["train"])
 
-    def batch(self, generator: torch.Generator) -> tuple[Pack, Tensor]:
+    def batch(self, generator: torch.Generator) -> Batch:
         train = splits()["train"]
         chosen = torch.randint(len(train.labels), (BATCH,), generator=generator).numpy()
-        part = train.part(chosen)
-        return augment(Pack.of_sequences(part.sequences), generator), torch.from_numpy(part.labels)
+        return _batch(train.part(chosen), generator)
 
-    def loss(self, output: Tensor, target: Tensor) -> Tensor:
-        return cross_entropy(output, target, label_smoothing=0.05)
+    def loss(self, outputs: Outputs, batch: Batch) -> Tensor:
+        return cross_entropy(outputs["digit"], batch.targets["digit"], label_smoothing=0.05)
 
-    def validate(self, model: Sumformer) -> dict[str, float]:
-        """On varied copies too: 144 images alone would choose a step by chance."""
+    def figures(self, outputs: Outputs, batch: Batch) -> dict[str, float]:
+        logits, target = outputs["digit"], batch.targets["digit"]
+        hits = (logits.argmax(1) == target).float().mean()
+        return {"accuracy": hits.item(), "loss": cross_entropy(logits, target).item()}
+
+    def validation(self) -> Batch:
+        """Varied copies too: 144 images alone would choose a step by chance."""
         held_out = splits()["validation"]
         copies = held_out.part(np.tile(np.arange(len(held_out.labels)), COPIES))
-        varied = augment(Pack.of_sequences(copies.sequences), torch.Generator().manual_seed(0))
-        figures = _figures(model, varied, copies.labels)
-        return {**figures, "score": -figures["loss"]}
+        return _batch(copies, torch.Generator().manual_seed(0))
 
-    def test(self, model: Sumformer) -> dict[str, float]:
-        test = splits()["test"]
-        return _figures(model, Pack.of_sequences(test.sequences), test.labels)
+    def tests(self) -> dict[str, Batch]:
+        return {"": _batch(splits()["test"])}
 
 
-def _figures(model: Sumformer, pack: Pack, labels: np.ndarray) -> dict[str, float]:
-    logits, target = model(pack), torch.from_numpy(labels)
-    hits = (logits.argmax(1) == target).float().mean()
-    return {"accuracy": hits.item(), "loss": cross_entropy(logits, target).item()}
+def _pack(sets: Sets) -> Pack:
+    return Pack.of_sequences("pixels", sets.sequences)
+
+
+def _batch(sets: Sets, generator: torch.Generator | None = None) -> Batch:
+    """The sets and their digits, varied where a generator is given."""
+    pack = _pack(sets) if generator is None else augment(_pack(sets), generator)
+    return Batch(pack, {"digit": torch.from_numpy(sets.labels)})
 
 
 TASK = Digits()

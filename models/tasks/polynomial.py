@@ -1,20 +1,22 @@
 """Figure 2 of the Sumformer paper: g([x1, x2, x3]) = x1 + 7 x1^2 + 3 x1 (x2 + x3)^3.
 
-Products and powers are component-wise; tokens are uniform in [0, 1]^4, three to a sequence, and
-never seen twice. The error is the relative L2 norm ||y' - y|| / ||y||.
+Products and powers are component-wise; tokens are uniform in [0, 1]^d, three to a sequence (or n:
+the others' sum takes the place of x2 + x3), never seen twice. The error is the relative
+L2 norm ||y' - y|| / ||y||.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
-from models.config import LayerConfig, PoolConfig, SumformerConfig, TokenHead, VectorInput
+from models import config
 from models.pack import Pack
-from models.sumformer import Sumformer
-from models.tasks.task import Kind, Recipe
+from models.signature import Output, Signature, VectorColumn
+from models.tasks.task import Batch, Outputs, Recipe, Task
 
-D, N = 4, 3
 BATCH = 512
 
 
@@ -30,46 +32,61 @@ def relative_error(output: Tensor, wanted: Tensor) -> Tensor:
     return error
 
 
-def sample(sequences: int, generator: torch.Generator) -> tuple[Pack, Tensor]:
-    """Fresh sequences of three tokens, and their targets (T, d)."""
-    tokens = torch.rand(sequences, N, D, generator=generator)
-    lengths = torch.full((sequences,), N)
-    return Pack.of(tokens.flatten(0, 1), lengths), target(tokens).flatten(0, 1)
+def sample(sequences: int, generator: torch.Generator, n: int = 3, d: int = 4) -> Batch:
+    """Fresh sequences of n tokens of width d, and their targets (T, d)."""
+    tokens = torch.rand(sequences, n, d, generator=generator)
+    pack = Pack({"x": tokens.flatten(0, 1)}, torch.full((sequences,), n))
+    return Batch(pack, {"y": target(tokens).flatten(0, 1)})
 
 
-class Polynomial:
+class Polynomial(Task):
     """The per-token target of Figure 2; one layer, no residual: Definition 3.1 as it stands."""
 
     name = "polynomial"
-    kind: Kind = "regression"
-    labels: tuple[str, ...] | None = None
-    trained_lengths = (N, N)
-    recipe = Recipe(steps=12_000, learning_rate=4e-3)
-    config = SumformerConfig(
-        input=VectorInput(width=D),
-        layers=(LayerConfig(pool=PoolConfig(phi=(64,), latent_dim=16), psi=(128, 128), width=D),),
-        head=TokenHead(width=D),
-    )
+    recipe = Recipe(steps=12_000, learning_rate=4e-3, clip=None)
 
-    def fit(self, model: Sumformer) -> None:
-        model.embed.fit(sample(10_000, torch.Generator().manual_seed(1))[0].tokens)
+    def __init__(self, n: int = 3, d: int = 4) -> None:
+        self.n, self.d = n, d
+        self.trained_lengths = (n, n)
+        self.signature = Signature(
+            columns=(VectorColumn(width=d),), outputs=(Output(per="token", width=d),)
+        )
 
-    def batch(self, generator: torch.Generator) -> tuple[Pack, Tensor]:
-        return sample(BATCH, generator)
+    def config(self, architecture: str) -> config.ModelConfig:
+        if architecture != self.architecture:
+            return super().config(architecture)
+        pool = config.SumPool(phi=(64,), latent_dim=16)
+        layer = config.SumformerLayer(pool=pool, psi=(128, 128), width=self.d)
+        return config.ModelConfig(
+            architecture=architecture,
+            signature=self.signature,
+            blocks=(config.Block(mixing=layer, residual=False),),
+            heads=(config.TokenHead(),),
+        )
 
-    def loss(self, output: Tensor, wanted: Tensor) -> Tensor:
-        return relative_error(output, wanted) ** 2
+    def fitting(self) -> Pack:
+        return self._fresh(10_000, 1).pack
 
-    def validate(self, model: Sumformer) -> dict[str, float]:
-        error = self._error(model, seed=2)
-        return {"relative_error": error, "score": -error}
+    def batch(self, generator: torch.Generator) -> Batch:
+        return sample(BATCH, generator, self.n, self.d)
 
-    def test(self, model: Sumformer) -> dict[str, float]:
-        return {"relative_error": self._error(model, seed=3)}
+    def validation(self) -> Batch:
+        return self._fresh(10_000, 2)
 
-    def _error(self, model: Sumformer, seed: int) -> float:
-        pack, wanted = sample(10_000, torch.Generator().manual_seed(seed))
-        return relative_error(model(pack), wanted).item()
+    def tests(self) -> dict[str, Batch]:
+        return {"": self._fresh(10_000, 3)}
+
+    def loss(self, outputs: Outputs, batch: Batch) -> Tensor:
+        return relative_error(outputs["y"], batch.targets["y"]) ** 2
+
+    def figures(self, outputs: Outputs, batch: Batch) -> dict[str, float]:
+        return {"relative_error": relative_error(outputs["y"], batch.targets["y"]).item()}
+
+    def score(self, figures: Mapping[str, float]) -> float:
+        return -figures["relative_error"]
+
+    def _fresh(self, sequences: int, seed: int) -> Batch:
+        return sample(sequences, torch.Generator().manual_seed(seed), self.n, self.d)
 
 
 TASK = Polynomial()

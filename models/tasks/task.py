@@ -1,51 +1,122 @@
-"""What every task offers the one training loop."""
+"""What every task offers the one training loop: batches, a loss, figures."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
-from models.config import SumformerConfig
+from models.architectures import BOUNDED, Size, build
+from models.config import ModelConfig
 from models.pack import Pack
-from models.sumformer import Sumformer
+from models.signature import Output, Signature
 
-Kind = Literal["classification", "regression"]
+Outputs = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A pack and its targets: name -> (T, ...) or (N, ...), classes as int64, numbers as floats."""
+
+    pack: Pack
+    targets: dict[str, Tensor]
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How long and how fast to train: optimiser steps and the peak of the one-cycle rate."""
+    """How to train: optimiser steps, the peak of the rate, and what keeps it stable."""
 
     steps: int
     learning_rate: float
     weight_decay: float = 0.0
     evaluate_every: int = 500
+    clip: float | None = 1.0
+    patience: int | None = None
 
 
-class Task(Protocol):
+class Task(ABC):
     """Data, model and score of one task. Scores are better when higher."""
 
     name: str
-    kind: Kind
-    labels: tuple[str, ...] | None
+    signature: Signature
     trained_lengths: tuple[int, int]
     recipe: Recipe
-    config: SumformerConfig
+    size: Size = Size()
+    architecture: str = "sumformer"
 
-    def fit(self, model: Sumformer) -> None:
-        """Store the statistics of the training inputs in the model."""
+    @abstractmethod
+    def batch(self, generator: torch.Generator) -> Batch:
+        """A training batch."""
 
-    def batch(self, generator: torch.Generator) -> tuple[Pack, Tensor]:
-        """A training batch: a pack and its targets."""
+    def validation(self) -> Batch:
+        """Data that chooses the step to keep; fresh where data are endless."""
+        return self.batch(torch.Generator().manual_seed(2))
 
-    def loss(self, output: Tensor, target: Tensor) -> Tensor:
-        """A scalar to minimise."""
+    def tests(self) -> dict[str, Batch]:
+        """Data read once, after training; figures carry the name, "" for the only one."""
+        return {"": self.batch(torch.Generator().manual_seed(3))}
 
-    def validate(self, model: Sumformer) -> dict[str, float]:
-        """Figures on validation data; ``score`` decides which step is kept."""
+    def fitting(self) -> Pack:
+        """Training inputs whose statistics the model takes."""
+        return self.batch(torch.Generator().manual_seed(1)).pack
 
-    def test(self, model: Sumformer) -> dict[str, float]:
-        """Figures on test data, read once, after training."""
+    def config(self, architecture: str) -> ModelConfig:
+        """The model of that architecture for this task; ValueError when there can be none.
+
+        One whose weights belong to places takes no longer sequences than it is trained on.
+        """
+        shape = self.signature
+        if architecture in BOUNDED and shape.max_length is None:
+            shape = shape.model_copy(update={"max_length": self.trained_lengths[1]})
+        return build(architecture, shape, self.size)
+
+    def state(self) -> dict[str, Any]:
+        """What the next batch depends on besides the generator: nothing, where data are drawn."""
+        return {}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go back to a state; an empty one is the beginning."""
+        assert not state, "where data are drawn there is no place to go back to"
+
+    def loss(self, outputs: Outputs, batch: Batch) -> Tensor:
+        """A scalar to minimise: the sum over outputs of cross-entropy or mean squared error."""
+        parts = [
+            output_loss(output, outputs[output.name], batch.targets[output.name])
+            for output in self.signature.outputs
+        ]
+        return torch.stack(parts).sum()
+
+    def figures(self, outputs: Outputs, batch: Batch) -> dict[str, float]:
+        """What is reported: the loss, and per output its accuracy or root mean squared error."""
+        found = {"loss": self.loss(outputs, batch).item()}
+        many = len(self.signature.outputs) > 1
+        for output in self.signature.outputs:
+            name, value = output_figure(output, outputs[output.name], batch.targets[output.name])
+            found[f"{output.name}_{name}" if many else name] = value
+        return found
+
+    def score(self, figures: Mapping[str, float]) -> float:
+        """The step with the highest on validation data is kept."""
+        return -figures["loss"]
+
+
+def output_loss(output: Output, found: Tensor, wanted: Tensor) -> Tensor:
+    """Cross-entropy of classes, binary where there is one logit; mean squared error of numbers."""
+    if output.kind == "regression":
+        return (found - wanted.view_as(found)).square().mean()
+    if output.width == 1:
+        return binary_cross_entropy_with_logits(found[:, 0], wanted.to(found.dtype))
+    return cross_entropy(found, wanted)
+
+
+def output_figure(output: Output, found: Tensor, wanted: Tensor) -> tuple[str, float]:
+    """The figure people read: accuracy, or the root of the mean squared error."""
+    if output.kind == "regression":
+        return "rmse", (found - wanted.view_as(found)).square().mean().sqrt().item()
+    chosen = found[:, 0] > 0 if output.width == 1 else found.argmax(1)
+    return "accuracy", (chosen == wanted).float().mean().item()

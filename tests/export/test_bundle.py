@@ -9,7 +9,7 @@ from export import bundle as exporting
 from export.bundle import ExportError, export
 from export.onnx_graph import to_onnx
 from export.verification import VerificationError
-from models.pool import Pool
+from models.pools import SumPool
 from service.bundle import Bundle
 from tests.conftest import CONFIGS, ROOT, small_checkpoint
 
@@ -21,11 +21,13 @@ def everything(root: Path) -> set[str]:
 @pytest.mark.parametrize("name", CONFIGS)
 def test_manifest_says_what_the_config_says(name: str, bundles: Path) -> None:
     manifest, config = Bundle.open(bundles / name / "1").manifest, CONFIGS[name]
+    shape = config.signature
     assert (manifest.name, manifest.version) == (name, "1")
-    assert manifest.columns[0].model_dump(exclude={"dtype"}) == config.input.model_dump()
-    assert manifest.outputs[0].per == config.head.per
-    assert (manifest.min_length, manifest.max_length) == (config.min_length, config.max_length)
-    assert manifest.architecture.layers == len(config.layers)
+    column = shape.columns[0].model_dump(exclude={"unknown", "labels"})
+    assert manifest.columns[0].model_dump(exclude={"dtype"}) == column
+    assert manifest.outputs[0].per == shape.outputs[0].per
+    assert (manifest.min_length, manifest.max_length) == (shape.min_length, shape.max_length)
+    assert manifest.architecture.layers == len(config.blocks)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -33,8 +35,8 @@ def test_verification_is_recorded_and_isolation_is_bitwise(name: str, bundles: P
     proof = json.loads((bundles / name / "1" / "verification.json").read_text())
     cases = {case["case"]: case for case in proof["cases"]}
     assert "wildly mixed" in cases
-    assert ("empty" in cases) == (CONFIGS[name].min_length == 0)
-    longest = CONFIGS[name].max_length or 200_000
+    assert ("empty" in cases) == (CONFIGS[name].signature.min_length == 0)
+    longest = CONFIGS[name].signature.max_length or 200_000
     assert cases["one long sequence"]["tokens"] == longest
     for case in cases.values():
         assert case["alone"] == case["alone_equal"] > 0
@@ -65,12 +67,12 @@ def test_a_graph_that_is_not_the_model_leaves_no_bundle(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The graph forgets to count n b, the bias that the sum takes n times."""
-    whole = Pool.finish
+    whole = SumPool.finish
     real = to_onnx
 
     def wrong_onnx(stage: object) -> bytes:
         with monkeypatch.context() as patch:
-            patch.setattr(Pool, "finish", lambda self, total, count: whole(self, total, count * 0))
+            patch.setattr(SumPool, "finish", lambda pool, total, n: whole(pool, total, n * 0))
             return real(stage)  # type: ignore[arg-type]
 
     monkeypatch.setattr(exporting, "to_onnx", wrong_onnx)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from export.verification import VerificationError, Verifier, cases
-from models.config import SumformerConfig
+from models.signature import Signature
 from service.bundle import Bundle
 from service.pack import Array, Pack
 from service.session import Options, Session
@@ -94,8 +94,8 @@ def test_nan_is_never_within_tolerance(plain: Bundle) -> None:
 
 @pytest.mark.parametrize(("least", "most"), [(3, 3), (128, 128), (0, 1), (300_000, None)])
 def test_there_are_cases_for_any_range_of_lengths(least: int, most: int | None) -> None:
-    values = {**CONFIGS["plain"].model_dump(), "min_length": least, "max_length": most}
-    found = cases(SumformerConfig.model_validate(values))
+    values = {**CONFIGS["plain"].signature.model_dump(), "min_length": least, "max_length": most}
+    found = cases(Signature.model_validate(values))
     assert len(found) >= 7
     for lengths in found.values():
         assert lengths
@@ -105,10 +105,10 @@ def test_there_are_cases_for_any_range_of_lengths(least: int, most: int | None) 
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_cases_keep_to_the_lengths_the_model_allows(name: str) -> None:
-    config: SumformerConfig = CONFIGS[name]
-    for lengths in cases(config).values():
-        assert min(lengths) >= config.min_length
-        assert config.max_length is None or max(lengths) <= config.max_length
+    shape = CONFIGS[name].signature
+    for lengths in cases(shape).values():
+        assert min(lengths) >= shape.min_length
+        assert shape.max_length is None or max(lengths) <= shape.max_length
 
 
 def test_the_bundle_folder_is_not_written_by_verifying(plain: Bundle) -> None:

@@ -36,11 +36,11 @@ def test_weights_that_do_not_fit_are_refused(fault: str, tmp_path: Path) -> None
     if fault == "surplus":
         state["surplus"] = torch.zeros(1)
     elif fault == "missing":
-        del state["embed.mean"]
+        del state["embed.columns.columns.0.mean"]
     else:
-        state["embed.mean"] = torch.zeros(9)
+        state["embed.columns.columns.0.mean"] = torch.zeros(9)
     save_file(state, tmp_path / "model.safetensors")
-    with pytest.raises(CheckpointError, match=r"surplus|embed\.mean"):
+    with pytest.raises(CheckpointError, match=r"surplus|embed\.columns\.columns\.0\.mean"):
         Checkpoint.load(tmp_path)
 
 

@@ -10,7 +10,7 @@ from benchmarks.process import SUMSERVE
 from service.cli import main
 from tests.conftest import SHIPPED
 
-COMMANDS = ["export", "health", "predict", "serve", "train", "verify"]
+COMMANDS = ["evaluate", "export", "health", "predict", "serve", "train", "verify"]
 
 
 def test_the_overview_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:

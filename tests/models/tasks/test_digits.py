@@ -37,11 +37,11 @@ def test_sets_have_the_lengths_the_task_names() -> None:
 
 
 def test_augmenting_changes_every_set_a_little() -> None:
-    pack = Pack.of_sequences(splits()["train"].sequences[:50])
+    pack = Pack.of_sequences("pixels", splits()["train"].sequences[:50])
     moved = augment(pack, torch.Generator().manual_seed(0))
     kept = moved.counts[:, 0] / pack.counts[:, 0]
     assert 0.7 < kept.min() < kept.max() <= 1
-    centre, before = (p.sum(p.tokens) / p.counts[:, :1] for p in (moved, pack))
+    centre, before = (p.sum(p.columns["pixels"]) / p.counts[:, :1] for p in (moved, pack))
     shift = (centre - before)[:, :2].abs()
     assert shift.min() > 0
     assert shift.max() < 1.5

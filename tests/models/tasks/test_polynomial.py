@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from models.tasks.polynomial import relative_error, sample, target
+from models.tasks.polynomial import Polynomial, relative_error, sample, target
 
 
 def test_target_is_the_formula_of_figure_2() -> None:
@@ -19,8 +19,17 @@ def test_predicting_zero_has_an_error_of_one() -> None:
 
 def test_samples_are_fresh_and_uniform() -> None:
     generator = torch.Generator().manual_seed(0)
-    (a, _), (b, _) = sample(500, generator), sample(500, generator)
-    assert not torch.equal(a.tokens, b.tokens)
-    assert a.tokens.min() >= 0
-    assert a.tokens.max() <= 1
-    assert a.tokens.mean().item() == pytest.approx(0.5, abs=0.02)
+    a, b = (sample(500, generator).pack.columns["x"] for _ in range(2))
+    assert not torch.equal(a, b)
+    assert a.min() >= 0
+    assert a.max() <= 1
+    assert a.mean().item() == pytest.approx(0.5, abs=0.02)
+
+
+@pytest.mark.parametrize(("n", "d"), [(1, 1), (5, 2), (3, 10)])
+def test_any_length_and_width(n: int, d: int) -> None:
+    task = Polynomial(n, d)
+    batch = task.batch(torch.Generator().manual_seed(0))
+    assert batch.pack.columns["x"].shape == batch.targets["y"].shape == (512 * n, d)
+    assert set(batch.pack.lengths.tolist()) == {n}
+    assert task.signature.outputs[0].width == d

@@ -1,0 +1,1 @@
+"""The papers' experiments, repeated and taken further; each module runs alone."""

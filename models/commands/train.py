@@ -1,0 +1,138 @@
+"""Train a model on a task, or on your own data, and write its checkpoint.
+
+    sumserve train digits --out build/checkpoints/digits
+    sumserve train polynomial --architecture performer --seed 1
+    sumserve train --data events/ --columns events.toml --out build/checkpoints/events
+    sumserve train --list
+
+Written to the folder: config.json and model.safetensors (the step that did best on validation
+data), metrics.jsonl, curve.png. The same seed gives the same checkpoint on the same machine. A
+run that was stopped goes on with --resume. Test figures are printed once, at the end.
+
+Your own data are Parquet: one row per sequence, list columns for what is per token. A folder may
+hold train, validation and test.parquet, or any files, which are then split 80/10/10 by the seed.
+The TOML file says what the columns mean:
+
+    name = "churn"
+    [columns.amount]              # kinds: numeric, ids, time, vector
+    kind = "numeric"
+    from = "amt"                  # the column's name in the file, where it differs
+    log = true
+    missing = "flag"
+    [context.age]                 # one value per sequence
+    kind = "numeric"
+    [outputs.risk]
+    kind = "classification"       # or regression
+    per = "sequence"              # or token
+    [model]                       # architecture, width, blocks, heads, positional, ...
+    architecture = "performer"
+    [training]                    # steps, learning_rate, patience, tokens (per batch), ...
+    steps = 2000
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from models.tasks.task import Task
+
+SUMMARY = "train a model on a task or on your own data"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What to train, on what, and where to."""
+    from models.tasks import TASKS
+
+    parser.add_argument("task", nargs="?", choices=TASKS, metavar="TASK", help="see --list")
+    add_data_arguments(parser)
+    parser.add_argument("--architecture", help="default: the task's own; see --list")
+    parser.add_argument("--out", type=Path, help="folder (default: build/checkpoints/NAME)")
+    parser.add_argument("--seed", type=int, default=0, help="default: 0")
+    parser.add_argument("--steps", type=_positive, help="optimiser steps (default: the task's own)")
+    parser.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
+    parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, ...")
+    parser.add_argument("--list", action="store_true", help="print tasks and architectures")
+
+
+def add_data_arguments(parser: argparse.ArgumentParser) -> None:
+    """One's own data."""
+    parser.add_argument("--data", type=Path, metavar="PARQUET", help="file, or folder of files")
+    parser.add_argument("--columns", type=Path, metavar="TOML", help="what the columns mean")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train, save, print the test figures as one JSON line."""
+    if args.list:
+        return _list()
+    if (args.task is None) == (args.data is None) or (args.data is None) != (args.columns is None):
+        return refused("train", "give a task, or --data and --columns")
+    from models.data.spec import DataError
+    from models.training.run import TrainingError
+
+    try:
+        print(json.dumps(_train(args)))
+    except (DataError, TrainingError) as error:
+        return refused("train", error)
+    except FloatingPointError as error:
+        return refused("train", error, 1)
+    return 0
+
+
+def refused(command: str, why: object, code: int = 2) -> int:
+    """One line on standard error; the exit code."""
+    print(f"sumserve {command}: {why}", file=sys.stderr)
+    return code
+
+
+def _train(args: argparse.Namespace) -> dict[str, object]:
+    from models.training.run import train
+
+    task = _task(args)
+    architecture = args.architecture or task.architecture
+    folder = args.out or Path("build/checkpoints") / task.name
+    figures = train(
+        task,
+        architecture,
+        folder,
+        seed=args.seed,
+        steps=args.steps,
+        resume=args.resume,
+        device=args.device,
+    )
+    told = {"task": task.name, "architecture": architecture, "seed": args.seed}
+    return {**told, "checkpoint": str(folder), **figures}
+
+
+def _task(args: argparse.Namespace) -> Task:
+    if args.task is not None:
+        from models.tasks import load_task
+
+        return load_task(args.task)
+    from models.data.dataset import load_dataset
+
+    return load_dataset(args.data, args.columns, args.seed)
+
+
+def _list() -> int:
+    from models.architectures import ARCHITECTURES
+    from models.tasks import TASKS
+
+    print("tasks:")
+    for name, about in TASKS.items():
+        print(f"  {name:14} {about}")
+    print("architectures:")
+    for name in ARCHITECTURES:
+        print(f"  {name}")
+    return 0
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is not positive")
+    return value

@@ -1,0 +1,1 @@
+"""One's own Parquet files as a task to train on."""

@@ -1,0 +1,216 @@
+"""Parquet files -> tensors: every column's values end to end, checked against what is said of them.
+
+Strings become codes of the words found; what a word means to the model is not known here. Rows
+are counted from 0 in their file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.data.spec import DataError, IdsSpec, NumericSpec
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+NULL = -(2**62)  # an id that no range holds
+UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a column's values lie, so that a bad one can be named.
+
+    files: the rows of each; ends: (N,) of each row's values, None where a row has one.
+    """
+
+    files: tuple[tuple[Path, int], ...]
+    column: str
+    ends: np.ndarray | None = None
+
+    def refuse(self, bad: np.ndarray, why: str | Callable[[int], str]) -> None:
+        """Raise DataError naming file, row and column of the first value that is bad (R,)."""
+        if not bad.any():
+            return
+        index = int(bad.argmax())
+        row = index if self.ends is None else int(np.searchsorted(self.ends, index, side="right"))
+        said = why if isinstance(why, str) else why(index)
+        for path, count in self.files:
+            if row < count:
+                raise DataError(f"{path}: row {row}, column {self.column!r}: {said}")
+            row -= count
+        raise AssertionError("a row of no file")
+
+    def wrong(self, why: str) -> DataError:
+        """An error of the column as a whole."""
+        return DataError(f"{self.files[0][0]}: column {self.column!r}: {why}")
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """One column's values (R, ...), end to end; with ``words`` their codes, -1 for null."""
+
+    data: Tensor
+    at: Place
+    words: tuple[Any, ...] | None = None
+
+
+Read = Callable[["pa.ChunkedArray", Place], Values]
+
+
+def numbers(values: pa.ChunkedArray, at: Place, missing: bool = False) -> Values:
+    """Finite float32 numbers (R,); NaN and null too where they may be ``missing``."""
+    floats = _floats(values, at)
+    if not missing:
+        at.refuse(np.isnan(floats), 'missing (null or NaN); a numeric may say missing = "flag"')
+    at.refuse(np.isinf(floats), "not a finite float32")
+    return Values(torch.from_numpy(floats), at)
+
+
+def vectors(values: pa.ChunkedArray, at: Place) -> Values:
+    """Lists of floats, all of one width -> (R, width)."""
+    import pyarrow.compute as pc
+
+    if not is_list(values.type):
+        raise at.wrong(f"its vectors are {values.type}, not lists of numbers")
+    at.refuse(nulls(values), "a null vector")
+    widths = pc.list_value_length(values).to_numpy()
+    width = int(widths[0]) if len(widths) else 0
+    at.refuse(widths != width, lambda i: f"a vector of {widths[i]} numbers, others have {width}")
+    floats = _floats(pc.list_flatten(values), at).reshape(len(widths), width)
+    at.refuse(~np.isfinite(floats).all(axis=1), "a vector with a number that is not finite")
+    return Values(torch.from_numpy(floats), at)
+
+
+def ids(values: pa.ChunkedArray, at: Place, unknown: bool = False) -> Values:
+    """Integers (R,), or strings as codes of words; null is allowed where ids may be unknown."""
+    import pyarrow as pa
+
+    if not unknown:
+        at.refuse(nulls(values), "null, where unknown ids are not allowed")
+    if _is_text(values.type):
+        return words(values, at)
+    if not (pa.types.is_integer(values.type) or _is_trivial(values.type)):
+        raise at.wrong(f"it is {values.type}; ids are integers or strings")
+    whole = values.cast(pa.int64(), safe=False).fill_null(NULL)
+    return Values(torch.from_numpy(np.array(whole.to_numpy())), at)
+
+
+def words(values: pa.ChunkedArray, at: Place) -> Values:
+    """Integers, booleans or strings -> (R,) codes of the words found."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
+    if not (pa.types.is_integer(values.type) or _is_text(values.type) or _is_trivial(values.type)):
+        raise at.wrong(f"it is {values.type}; labels are integers, booleans or strings")
+    coded = pc.dictionary_encode(values).unify_dictionaries().combine_chunks()
+    codes = coded.indices.cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False)
+    return Values(torch.from_numpy(np.array(codes)), at, tuple(coded.dictionary.to_pylist()))
+
+
+def labels(values: pa.ChunkedArray, at: Place) -> Values:
+    """The words of a classification; none is missing."""
+    at.refuse(nulls(values), "a null label")
+    return words(values, at)
+
+
+def targets(values: pa.ChunkedArray, at: Place) -> Values:
+    """The numbers of a regression: (R,) or (R, width)."""
+    return vectors(values, at) if is_list(values.type) else numbers(values, at)
+
+
+def times(values: pa.ChunkedArray, at: Place) -> Values:
+    """Times (R,) in float64, timestamps and durations in seconds."""
+    import pyarrow as pa
+
+    kind = values.type
+    if pa.types.is_date(kind):
+        values, kind = values.cast(pa.timestamp("s")), pa.timestamp("s")
+    scale = 1
+    if pa.types.is_timestamp(kind) or pa.types.is_duration(kind):
+        values, scale = values.cast(pa.int64()), UNITS[kind.unit]
+    found = _floats(values, at, np.float64) / scale
+    at.refuse(~np.isfinite(found), "a time that is missing or not finite")
+    return Values(torch.from_numpy(found), at)
+
+
+def reader(own: Any) -> Read:
+    """What reads the values that a column of the TOML file speaks of."""
+    if isinstance(own, NumericSpec):
+        return lambda values, at: numbers(values, at, own.missing == "flag")
+    if isinstance(own, IdsSpec):
+        return lambda values, at: ids(values, at, own.reads_unknown)
+    return READERS[own.kind]
+
+
+READERS: dict[str, Read] = {
+    "vector": vectors,
+    "time": times,
+    "classification": labels,
+    "regression": targets,
+}
+
+
+def join(parts: Sequence[Values], at: Place) -> Values:
+    """The values of several files, end to end; they must agree in width and in kind."""
+    full = [part for part in parts if len(part.data)] or list(parts[:1])
+    kinds = {(part.data.shape[1:], *map(type, (part.words or ())[:1])) for part in full}
+    if len(kinds) > 1:
+        raise at.wrong(
+            f"its values differ in width or type from those of {full[-1].at.files[0][0]}"
+        )
+    if full[0].words is None:
+        return Values(torch.cat([part.data for part in full]), at)
+    every = tuple(dict.fromkeys(word for part in full for word in part.words or ()))
+    code = {word: i for i, word in enumerate(every)}
+    tables = [torch.tensor([*(code[w] for w in part.words or ()), -1]) for part in full]
+    data = [table[part.data] for table, part in zip(tables, full, strict=True)]
+    return Values(torch.cat(data), at, every)
+
+
+def is_list(kind: pa.DataType) -> bool:
+    """Whether values of the type are lists of any sort."""
+    import pyarrow as pa
+
+    types = pa.types
+    return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
+
+
+def nulls(values: pa.ChunkedArray) -> np.ndarray:
+    """(R,) where values are null."""
+    return np.asarray(values.is_null().to_numpy(), dtype=bool)
+
+
+def _floats(values: pa.ChunkedArray, at: Place, dtype: type = np.float32) -> np.ndarray:
+    """(R,) of the dtype; null is NaN."""
+    import pyarrow as pa
+
+    types, kind = pa.types, values.type
+    number = types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind)
+    if not (number or _is_trivial(kind)):
+        raise at.wrong(f"it is {kind}, not numbers")
+    cast = values.cast(pa.from_numpy_dtype(dtype), safe=False)
+    return np.array(cast.to_numpy(), dtype=dtype)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    own = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(pa.types.is_string(own) or pa.types.is_large_string(own))
+
+
+def _is_trivial(kind: pa.DataType) -> bool:
+    """Booleans; and the type of a column that holds nothing at all."""
+    import pyarrow as pa
+
+    return bool(pa.types.is_boolean(kind) or pa.types.is_null(kind))

@@ -1,0 +1,1 @@
+"""Sparse attention: patterns, attention over their connections, and what they can reach."""

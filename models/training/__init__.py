@@ -1,0 +1,1 @@
+"""The training loop: runs, their state, what they tell and leave behind."""

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from models.compile.affine import Network, chain, identity, linear, of, run, side_by_side, write
+from models.mlp import MLP
+
+GELU = nn.GELU()
+
+
+def mlp(*hidden: int) -> MLP:
+    torch.manual_seed(len(hidden))
+    return MLP(3, hidden, 3, "gelu").double()
+
+
+def rows() -> torch.Tensor:
+    return torch.randn(7, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3, 5])
+@pytest.mark.parametrize("activation", [nn.GELU(), nn.ReLU()])
+def test_the_identity_passes_through_any_depth(depth: int, activation: nn.Module) -> None:
+    keep = torch.eye(3, dtype=torch.float64)[1:]
+    found = run(identity(keep, depth), rows(), activation)
+    torch.testing.assert_close(found, rows()[:, 1:])
+
+
+def test_a_chain_is_one_after_the_other() -> None:
+    first, second = mlp(5), mlp(4, 6)
+    found = run(chain(of(first), of(second)), rows(), GELU)
+    torch.testing.assert_close(found, second(first(rows())))
+
+
+def test_side_by_side_is_both_at_any_depths() -> None:
+    shallow, deep = mlp(), mlp(4, 6)
+    found = run(side_by_side([of(shallow), of(deep)]), rows(), GELU)
+    torch.testing.assert_close(found, torch.cat([shallow(rows()), deep(rows())], dim=1))
+
+
+def test_writing_into_an_mlp_of_its_shape_is_exact() -> None:
+    network: Network = chain(of(mlp(5)), linear(torch.eye(3, dtype=torch.float64)))
+    target = MLP(3, (5,), 3, "gelu").double()
+    write(network, target)
+    torch.testing.assert_close(target(rows()), run(network, rows(), GELU))

@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import models.tasks
+from models.architectures import ARCHITECTURES
+from models.checkpoint import Card, Checkpoint
+from models.training.run import build_model
+from service.cli import main
+from tests.models.data.parquet import TOML, rows, told, write
+from tests.models.training.doubling import Diverging, Doubling, Stopped
+
+
+@pytest.fixture
+def doubling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tiny task in the place of a real one."""
+    use(monkeypatch, Doubling())
+
+
+def use(monkeypatch: pytest.MonkeyPatch, task: Doubling) -> None:
+    monkeypatch.setattr(models.tasks, "TASKS", {"doubling": "x -> 2 x", "other": "another"})
+    monkeypatch.setattr(models.tasks, "load_task", lambda name: task)
+
+
+def printed(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    out = capsys.readouterr().out
+    assert out.count("\n") == 1
+    found: dict[str, Any] = json.loads(out)
+    return found
+
+
+def own_test(folder: Path) -> dict[str, float]:
+    """The figures of the training's own test line."""
+    line = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
+    return {k: v for k, v in line.items() if k not in ("split", "step", "seconds", "seed")}
+
+
+def data(folder: Path, **changed: Any) -> list[str]:
+    """Arguments that name a dataset of forty rows."""
+    path = write(folder / "all.parquet", **rows(40), **changed)
+    return ["--data", str(path), "--columns", str(told(folder))]
+
+
+@pytest.mark.usefixtures("doubling")
+def test_training_prints_its_test_figures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "doubling", "--out", str(tmp_path), "--steps", "2", "--seed", "3"]) == 0
+    assert printed(capsys) == {
+        "task": "doubling",
+        "architecture": "sumformer",
+        "seed": 3,
+        "checkpoint": str(tmp_path),
+        **own_test(tmp_path),
+    }
+
+
+@pytest.mark.usefixtures("doubling")
+def test_the_architecture_is_the_one_asked_for(tmp_path: Path) -> None:
+    assert main(["train", "doubling", "--architecture", "pointnet", "--out", str(tmp_path)]) == 0
+    assert Checkpoint.load(tmp_path).card.model.architecture == "pointnet"
+
+
+@pytest.mark.usefixtures("doubling")
+def test_evaluation_equals_the_trainings_own_test(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["train", "doubling", "--out", str(tmp_path)])
+    capsys.readouterr()
+    assert main(["evaluate", str(tmp_path)]) == 0
+    where = {"checkpoint": str(tmp_path), "split": "test"}
+    assert printed(capsys) == {**where, **own_test(tmp_path)}
+
+
+def test_evaluation_on_data_equals_the_trainings_own_test(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = data(tmp_path)
+    out = tmp_path / "out"
+    assert main(["train", *arguments, "--out", str(out), "--seed", "5"]) == 0
+    assert printed(capsys).items() >= {"task": "churn", "seed": 5}.items()
+    assert main(["evaluate", str(out), *arguments]) == 0
+    assert printed(capsys).items() >= own_test(out).items()
+
+
+def test_the_architecture_of_data_is_named_in_the_toml_file(tmp_path: Path) -> None:
+    arguments = data(tmp_path)
+    told(tmp_path, TOML.replace("width = 8", 'width = 8\narchitecture = "linformer"'))
+    assert main(["train", *arguments, "--out", str(tmp_path / "out")]) == 0
+    own = Checkpoint.load(tmp_path / "out").card.model
+    assert (own.architecture, own.signature.max_length) == ("linformer", 3)
+
+
+def test_a_stopped_run_is_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, Stopped(3))
+    arguments = ["train", "doubling", "--out", str(tmp_path)]
+    assert main(arguments) == 130
+    use(monkeypatch, Doubling())
+    assert main([*arguments, "--resume"]) == 0
+    assert Checkpoint.load(tmp_path).card.name == "doubling"
+
+
+def test_the_list_names_tasks_and_architectures(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--list"]) == 0
+    words = capsys.readouterr().out.split()
+    assert {*models.tasks.TASKS, *ARCHITECTURES} <= set(words)
+
+
+def refused(argv: list[str], code: int, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert main(argv) == code
+    error = capsys.readouterr().err
+    assert error.startswith(f"sumserve {argv[0]}: ")
+    assert error.count("\n") == 1
+    assert message in error
+
+
+@pytest.mark.usefixtures("doubling")
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ([], "give a task, or --data and --columns"),
+        (["doubling", "--data", "x", "--columns", "y"], "give a task, or --data and --columns"),
+        (["--data", "x"], "give a task, or --data and --columns"),
+        (["--data", "x", "--columns", "nowhere.toml"], "nowhere.toml: No such file"),
+        (["doubling", "--architecture", "former"], "unknown architecture 'former'"),
+        (["doubling", "--device", "warp"], "device 'warp'"),
+        (["doubling", "--resume", "--out", "nowhere"], "there is no stopped run to resume"),
+    ],
+)
+def test_training_refuses_bad_input_in_one_line(
+    argv: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refused(["train", *argv], 2, message, capsys)
+
+
+def test_bad_data_are_one_line_naming_the_row(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path / "all.parquet", label=["a", None, "b", "b"])
+    argv = ["train", "--data", str(path), "--columns", str(told(tmp_path))]
+    refused(argv, 2, "all.parquet: row 1, column 'label': a null label", capsys)
+
+
+def test_divergence_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    use(monkeypatch, Diverging())
+    refused(
+        ["train", "doubling", "--out", str(tmp_path)], 1, "diverged: loss nan at step 3", capsys
+    )
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    """An untrained model of the tiny task, under a name that is no task's."""
+    torch.manual_seed(0)
+    model = build_model(Doubling(), "sumformer")
+    Checkpoint(Card(name="mine", seed=0, model=model.config), model).save(tmp_path / "mine")
+    return tmp_path / "mine"
+
+
+@pytest.mark.usefixtures("doubling")
+def test_evaluation_takes_the_task_asked_for(
+    checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["evaluate", str(checkpoint), "--task", "doubling", "--split", "validation"]
+    assert main(argv) == 0
+    assert printed(capsys).keys() == {"checkpoint", "split", "loss", "rmse"}
+
+
+@pytest.mark.usefixtures("doubling")
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ([], "'mine' is no task: give --task, or --data and --columns"),
+        (["--task", "doubling", "--split", "all"], "splits are validation and test, not all"),
+        (["--data", "x"], "--data and --columns go together"),
+        (["--task", "other", "--data", "x", "--columns", "y"], "give --task, or --data"),
+        (["--task", "doubling", "--device", "warp"], "device 'warp'"),
+    ],
+)
+def test_evaluation_refuses_bad_input_in_one_line(
+    checkpoint: Path, argv: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refused(["evaluate", str(checkpoint), *argv], 2, message, capsys)
+
+
+def test_evaluation_refuses_a_task_of_other_columns(
+    checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["evaluate", str(checkpoint), "--task", "digit_sum"]
+    refused(argv, 2, "its columns or outputs are not those of digit_sum", capsys)
+
+
+def test_evaluation_refuses_what_is_no_checkpoint(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refused(["evaluate", str(tmp_path)], 2, "config.json", capsys)

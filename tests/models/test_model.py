@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from models import config
+from models.architectures import Size, build
+from models.layers.sumformer import SumformerLayer
+from models.model import Block, Model
+from models.pack import Pack
+from models.pools import SumPool
+from models.signature import (
+    IdsColumn,
+    NumericColumn,
+    Output,
+    Signature,
+    TimeColumn,
+    VectorColumn,
+)
+from tests.conftest import small_checkpoint
+
+
+def tokens(model: Model, n: int, seed: int) -> np.ndarray:
+    rng, column = np.random.default_rng(seed), model.config.signature.columns[0]
+    if isinstance(column, IdsColumn):
+        return rng.integers(column.low, column.high + 1, n)
+    assert isinstance(column, VectorColumn)
+    return rng.normal(size=(n, column.width)).astype(np.float32)
+
+
+def test_one_layer_is_definition_3_1() -> None:
+    """psi(x_i, sum_k phi(x_k)), written without packs, splits or deferral."""
+    model = small_checkpoint("plain").model
+    block = model.blocks[0]
+    assert isinstance(block, Block)
+    layer = block.mixing
+    assert isinstance(layer, SumformerLayer)
+    assert isinstance(layer.pool, SumPool)
+    pack = Pack.of_sequences("x", [tokens(model, 5, 0)])
+    x = model.embed(pack, None)
+    total = layer.pool.phi(x).sum(0)
+    weight = torch.cat([layer.from_token.weight, layer.from_summary.weight], dim=1)
+    wanted = torch.stack(
+        [layer.tail(weight @ torch.cat([token, total]) + layer.from_summary.bias) for token in x]
+    )
+    torch.testing.assert_close(model(pack)["y"], wanted)
+
+
+def test_input_statistics_are_part_of_the_model() -> None:
+    model = small_checkpoint("plain").model
+    column = "embed.columns.columns.0"
+    assert {f"{column}.mean", f"{column}.std"} <= set(model.state_dict())
+    pack = Pack.of_sequences("x", [tokens(model, 50, 0)])
+    model.fit(pack)
+    scaled = model.embed(pack, None)
+    torch.testing.assert_close(scaled.mean(0), torch.zeros(3), atol=1e-5, rtol=0)
+    torch.testing.assert_close(scaled.var(0, correction=0), torch.ones(3))
+
+
+MIXED = Signature(
+    columns=(
+        NumericColumn(name="amount", log=True, missing="flag", clip=3),
+        IdsColumn(name="kind", high=4, unknown=True),
+        TimeColumn(name="when", shortest=0.1, longest=100),
+        VectorColumn(name="place", width=2),
+    ),
+    context=(NumericColumn(name="age"), IdsColumn(name="segment", high=2)),
+    outputs=(
+        Output(name="risk", per="sequence", width=1, kind="classification"),
+        Output(name="next", per="token", width=5, kind="classification"),
+        Output(name="total", per="sequence", width=1),
+    ),
+    min_length=0,
+)
+
+
+def mixed_pack(lengths: list[int], **changes: Tensor) -> Pack:
+    generator = torch.Generator().manual_seed(0)
+    n, many = sum(lengths), len(lengths)
+    columns = {
+        "amount": torch.randn(n, generator=generator) * 100,
+        "kind": torch.randint(0, 5, (n,), generator=generator),
+        "when": torch.rand(n, generator=generator, dtype=torch.float64).cumsum(0),
+        "place": torch.randn(n, 2, generator=generator),
+    }
+    context = {
+        "age": 20 + 60 * torch.rand(many, generator=generator),
+        "segment": torch.randint(0, 3, (many,), generator=generator),
+    }
+    known = {k: v for k, v in changes.items() if k in columns}
+    other = {k: v for k, v in changes.items() if k in context}
+    return Pack({**columns, **known}, torch.tensor(lengths), {**context, **other})
+
+
+@pytest.fixture
+def mixed() -> Model:
+    torch.manual_seed(0)
+    model = Model(build("sumformer", MIXED, Size(width=16))).eval()
+    model.fit(mixed_pack([300]))
+    return model
+
+
+def test_mixed_columns_context_and_several_outputs(mixed: Model) -> None:
+    found = mixed(mixed_pack([3, 0, 5]))
+    assert {name: tuple(rows.shape) for name, rows in found.items()} == {
+        "risk": (3, 1),
+        "next": (8, 5),
+        "total": (3, 1),
+    }
+    assert all(rows.isfinite().all() for rows in found.values())
+
+
+def test_context_reaches_every_output_of_its_own_sequence_and_no_other(mixed: Model) -> None:
+    before = mixed(mixed_pack([3, 0, 5]))
+    older = mixed_pack([3, 0, 5]).context["age"] + torch.tensor([0.0, 30.0, 30.0])
+    after = mixed(mixed_pack([3, 0, 5], age=older))
+    for name in ("risk", "total"):
+        assert (after[name] != before[name])[:, 0].tolist() == [False, True, True]
+    changed = (after["next"] != before["next"]).any(1).tolist()
+    assert changed == [False] * 3 + [True] * 5
+
+
+def test_a_missing_number_is_flagged_and_not_read_as_its_mean(mixed: Model) -> None:
+    amount = mixed_pack([2]).columns["amount"].clone()
+    mean = mixed.embed.columns.columns[0].scale.mean
+    assert isinstance(mean, Tensor)
+    amount[0] = torch.nan
+    missing = mixed(mixed_pack([2], amount=amount))
+    amount[0] = mean.exp().item() - 1
+    average = mixed(mixed_pack([2], amount=amount))
+    assert all(rows.isfinite().all() for rows in missing.values())
+    assert not torch.allclose(missing["risk"], average["risk"])
+
+
+def test_numbers_are_clipped_to_so_many_standard_deviations(mixed: Model) -> None:
+    large, larger = torch.full((2,), 1e12), torch.full((2,), 1e30)
+    a, b = (mixed(mixed_pack([2], amount=x))["risk"] for x in (large, larger))
+    assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("known", [0, 4])
+def test_ids_never_seen_are_one_more_category(mixed: Model, known: int) -> None:
+    kinds = [torch.tensor([1, i]) for i in (-7, 5, 10**12, known)]
+    rows = [mixed(mixed_pack([2], kind=kind))["risk"] for kind in kinds]
+    assert torch.equal(rows[0], rows[1])
+    assert torch.equal(rows[0], rows[2])
+    assert not torch.equal(rows[0], rows[3])
+
+
+def test_times_count_from_the_first_token_of_each_sequence(mixed: Model) -> None:
+    pack = mixed_pack([3, 5])
+    shift = torch.tensor([1e9] * 3 + [7.5] * 5, dtype=torch.float64)
+    moved = mixed_pack([3, 5], when=pack.columns["when"] + shift)
+    for name, rows in mixed(pack).items():
+        torch.testing.assert_close(mixed(moved)[name], rows, atol=1e-4, rtol=1e-4)
+    slower = mixed_pack([3, 5], when=pack.columns["when"] * 3)
+    assert not torch.allclose(mixed(slower)["risk"], mixed(pack)["risk"])
+
+
+@pytest.mark.parametrize("position", ["sinusoidal", "learned"])
+def test_positions_count_from_each_sequence_s_start(position: str) -> None:
+    torch.manual_seed(0)
+    own = build(
+        "sumformer",
+        Signature(
+            columns=(VectorColumn(width=2),),
+            outputs=(Output(per="token", width=1),),
+            max_length=50,
+        ),
+        Size(width=8),
+    )
+    own = config.ModelConfig.model_validate(
+        {**own.model_dump(), "embedding": {"width": 8, "position": position}}
+    )
+    model, same = Model(own), torch.ones(12, 2)
+    rows = model(Pack({"x": same}, torch.tensor([6, 6])))["y"]
+    torch.testing.assert_close(rows[:6], rows[6:])
+    assert len(rows[:6].unique()) == 6
+
+
+@pytest.mark.parametrize("name", ["transformer", "performer", "linformer", "sparse-star"])
+def test_rotary_positions_tell_orders_apart(name: str) -> None:
+    torch.manual_seed(0)
+    shape = Signature(
+        columns=(VectorColumn(width=2),),
+        outputs=(Output(per="token", width=1),),
+        max_length=50,
+    )
+    plain = build(name, shape, Size(width=16, blocks=1)).model_dump()
+    plain["blocks"][0]["mixing"]["rotary"] = True
+    model = Model(config.ModelConfig.model_validate(plain)).eval()
+    assert not model.equivariant
+    x = torch.randn(7, 2)
+    rows, other = (model(Pack({"x": v}, torch.tensor([7])))["y"] for v in (x, x.flip(0)))
+    assert not torch.allclose(rows, other.flip(0))

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from models.tasks import load_task
+from models.training.model_card import write_model_card
+from tests.conftest import small_checkpoint
+
+
+@pytest.fixture
+def card(tmp_path: Path) -> str:
+    saved = small_checkpoint("pooled")
+    write_model_card(tmp_path, load_task("jets"), saved.card, saved.model, {"mass_rmse": 9.12345})
+    return (tmp_path / "README.md").read_text()
+
+
+def test_a_card_says_what_the_model_is_and_how_well_it_does(card: str) -> None:
+    assert card.startswith("# pooled: sumformer\n")
+    assert "mixing layers: none: a pooled model" in card
+    assert "sequences of 0 or more tokens" in card
+    assert "column `x`: vector" in card
+    assert "output `y`: regression, 3 numbers per sequence" in card
+    assert "| mass_rmse | 9.123 |" in card
+
+
+def test_a_card_says_that_simulated_data_are_simulated(card: str) -> None:
+    assert "Simulated jets" in card
+
+
+def test_a_card_of_own_data_names_the_command_for_own_data(card: str) -> None:
+    assert "sumserve train --data ... --columns ... --architecture sumformer --seed 5" in card
