@@ -36,9 +36,15 @@ def evaluate(
 def figures_of_tests(
     task: Task, model: Model, device: torch.device | str = "cpu"
 ) -> dict[str, float]:
-    """Figures of every test of the task; ``accuracy_at_100`` is the accuracy of test "100"."""
+    """Figures of every test of the task; ``accuracy_at_100`` is the accuracy of test "100".
+
+    Tests with longer sequences than the model takes are left out.
+    """
     found: dict[str, float] = {}
+    longest = model.config.signature.max_length
     for name, batch in task.tests().items():
+        if longest is not None and int(batch.pack.lengths.max()) > longest:
+            continue
         suffix = f"_at_{name}" if name else ""
         figures = evaluate(task, model, batch, device)
         found |= {figure + suffix: value for figure, value in figures.items()}

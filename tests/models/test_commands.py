@@ -111,7 +111,9 @@ def test_the_list_names_tasks_and_architectures(capsys: pytest.CaptureFixture[st
     assert {*models.tasks.TASKS, *ARCHITECTURES} <= set(words)
 
 
-def refused(argv: list[str], code: int, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+def check_refused(
+    argv: list[str], code: int, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     capsys.readouterr()
     assert main(argv) == code
     error = capsys.readouterr().err
@@ -136,7 +138,7 @@ def refused(argv: list[str], code: int, message: str, capsys: pytest.CaptureFixt
 def test_training_refuses_bad_input_in_one_line(
     argv: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    refused(["train", *argv], 2, message, capsys)
+    check_refused(["train", *argv], 2, message, capsys)
 
 
 def test_bad_data_are_one_line_naming_the_row(
@@ -144,14 +146,14 @@ def test_bad_data_are_one_line_naming_the_row(
 ) -> None:
     path = write(tmp_path / "all.parquet", label=["a", None, "b", "b"])
     argv = ["train", "--data", str(path), "--columns", str(told(tmp_path))]
-    refused(argv, 2, "all.parquet: row 1, column 'label': a null label", capsys)
+    check_refused(argv, 2, "all.parquet: row 1, column 'label': a null label", capsys)
 
 
 def test_divergence_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     use(monkeypatch, Diverging())
-    refused(
+    check_refused(
         ["train", "doubling", "--out", str(tmp_path)], 1, "diverged: loss nan at step 3", capsys
     )
 
@@ -188,17 +190,17 @@ def test_evaluation_takes_the_task_asked_for(
 def test_evaluation_refuses_bad_input_in_one_line(
     checkpoint: Path, argv: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    refused(["evaluate", str(checkpoint), *argv], 2, message, capsys)
+    check_refused(["evaluate", str(checkpoint), *argv], 2, message, capsys)
 
 
 def test_evaluation_refuses_a_task_of_other_columns(
     checkpoint: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     argv = ["evaluate", str(checkpoint), "--task", "digit_sum"]
-    refused(argv, 2, "its columns or outputs are not those of digit_sum", capsys)
+    check_refused(argv, 2, "its columns or outputs are not those of digit_sum", capsys)
 
 
 def test_evaluation_refuses_what_is_no_checkpoint(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    refused(["evaluate", str(tmp_path)], 2, "config.json", capsys)
+    check_refused(["evaluate", str(tmp_path)], 2, "config.json", capsys)

@@ -3,8 +3,9 @@ from __future__ import annotations
 import torch
 
 from models.pack import Pack
+from models.tasks import load_task
 from models.training.budget import parts, runs
-from models.training.evaluation import answer, evaluate
+from models.training.evaluation import answer, evaluate, figures_of_tests
 from models.training.run import build_model
 from tests.models.training.doubling import Doubling
 
@@ -55,3 +56,10 @@ def test_evaluation_leaves_a_model_in_training_as_it_was() -> None:
     assert model.training
     assert all(parameter.grad is None for parameter in model.parameters())
     assert figures.keys() == {"loss", "rmse"}
+
+
+def test_tests_longer_than_a_model_takes_are_left_out() -> None:
+    task = load_task("digit_sum")
+    figures = figures_of_tests(task, build_model(task, "linformer"))
+    assert {"accuracy_at_1", "accuracy_at_10"} <= set(figures)
+    assert "accuracy_at_20" not in figures

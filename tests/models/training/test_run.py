@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from models.architectures import Size
 from models.checkpoint import Checkpoint
 from models.model import Model
 from models.tasks.task import Task
@@ -230,8 +231,10 @@ def test_an_unknown_architecture_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_architecture_that_cannot_be_is_refused_in_one_line(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"^doubling, linformer: .*max_length.*$") as found:
-        train(Doubling(), "linformer", tmp_path)
+    task = Doubling()
+    task.size = Size(width=8, heads=3)
+    with pytest.raises(TrainingError, match=r"doubling, transformer: .*3 heads do not") as found:
+        train(task, "transformer", tmp_path)
     assert "\n" not in str(found.value)
 
 
