@@ -5,7 +5,7 @@ BIN := .venv/bin
 PACKAGES := models export service benchmarks experiments tests
 SOURCES := pyproject.toml constraints.txt
 EXPERIMENTS := scaling compiled discontinuous approximation latent_dim figure1 figure2 architectures \
-               copying
+               copying trained
 
 .PHONY: serve test lint types format bench bench-segment-sum reference digits experiments \
         checkpoints bundles image test-image bare-image clean

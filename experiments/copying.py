@@ -15,7 +15,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
 
 from experiments.cells import Cell, compute, options
 from experiments.copying_rows import (
@@ -31,18 +30,12 @@ from experiments.copying_rows import (
 )
 from experiments.tables import figure, table, write
 from models import config
-from models.embedding import Ids, sinusoids
-from models.heads import TokenHead
-from models.layers.sparse import SparseLayer
-from models.layers.transformer import TransformerLayer
-from models.mlp import MLP
-from models.model import Block, Model
-from models.tasks.copying import LENGTH, SYMBOLS, Copying, sample
-from models.tasks.task import Batch, Recipe
+from models.model import Model
+from models.tasks.copying import TASK, sample
+from models.tasks.task import Batch
 from models.training.loop import Loop
 
-WIDTH = 64
-STEPS, BATCH, EVERY, GAIN = 1500, 8, 50, 4.0
+WIDTH, EVERY = 64, 50
 DEPTHS, SEEDS = (1, 2, 3, 4), (0, 1)
 
 READING = """\
@@ -53,16 +46,6 @@ layers after which every token depends on all. Sight is no promise: in the star 
 pass through one token of 64 numbers."""
 
 
-class Short(Copying):
-    """The task with smaller batches and the rate for them."""
-
-    recipe = Recipe(steps=STEPS, learning_rate=3e-3)
-
-    def batch(self, generator: torch.Generator) -> Batch:
-        """BATCH fresh sequences."""
-        return sample(BATCH, generator)
-
-
 def configured(row: Row | None, depth: int) -> config.ModelConfig:
     """``depth`` blocks; the output is linear, as it starts as the table of symbols."""
     blocks = tuple(
@@ -71,7 +54,7 @@ def configured(row: Row | None, depth: int) -> config.ModelConfig:
     )
     return config.ModelConfig(
         architecture="copying",
-        signature=Copying.signature,
+        signature=TASK.signature,
         embedding=config.Embedding(width=WIDTH, position="learned"),
         blocks=blocks,
         heads=(config.TokenHead(hidden=()),),
@@ -93,45 +76,27 @@ def _mixing(row: Row | None, layer: int) -> config.Mixing:
     )
 
 
-@torch.no_grad()
-def prepared(model: Model) -> Model:
-    """Symbols are carried and named from the start; see above."""
-    symbols, head = model.embed.columns.columns[0], model.heads[0]
-    assert isinstance(symbols, Ids)
-    assert isinstance(head, TokenHead)
-    places: Tensor = model.embed.places.weight
-    places.copy_(sinusoids(torch.arange(LENGTH), WIDTH, places.dtype))
-    assert isinstance(head.mlp, MLP)
-    head.mlp.last.weight.copy_(0.1 * symbols.table.weight[: SYMBOLS + 1])
-    for block in model.blocks:
-        assert isinstance(block, Block)
-        assert isinstance(block.mixing, SparseLayer | TransformerLayer)
-        heads = block.mixing.heads
-        nn.init.orthogonal_(heads.value.weight)
-        heads.out.weight.copy_(GAIN * heads.value.weight.T)
-    return model
-
-
 def cell(name: str, depth: int, seed: int, smoke: bool) -> Cell:
     """Train until everything is right or the steps are over -> accuracy (%) and its curve."""
     torch.manual_seed(seed)
-    task, steps = Short(), 2 if smoke else STEPS
-    loop = Loop(task, prepared(Model(configured(ROWS[name], depth))), seed, steps, "cpu")
+    model, steps = Model(configured(ROWS[name], depth)), 2 if smoke else TASK.recipe.steps
+    TASK.initialise(model)
+    loop = Loop(TASK, model, seed, steps, "cpu")
     validation = sample(2 if smoke else 32, torch.Generator().manual_seed(2))
-    curve = [accuracy(task, loop.model, validation)]
+    curve = [accuracy(loop.model, validation)]
     while loop.step < steps and curve[-1] < 100:
         loop.advance()
         if loop.step % EVERY == 0 or loop.step == steps:
-            curve.append(accuracy(task, loop.model, validation))
+            curve.append(accuracy(loop.model, validation))
     tests = sample(2 if smoke else 64, torch.Generator().manual_seed(3))
-    last = accuracy(task, loop.model, tests)
+    last = accuracy(loop.model, tests)
     return {"accuracy": last, "steps": loop.step, "curve": curve}
 
 
 @torch.no_grad()
-def accuracy(task: Copying, model: Model, batch: Batch) -> float:
+def accuracy(model: Model, batch: Batch) -> float:
     """Right answers in %."""
-    return round(100 * task.figures(model(batch.pack), batch)["accuracy"], 2)
+    return round(100 * TASK.figures(model(batch.pack), batch)["accuracy"], 2)
 
 
 def cells(smoke: bool) -> dict[str, tuple[str, int, int, bool]]:

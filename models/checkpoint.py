@@ -26,10 +26,14 @@ class CheckpointError(Exception):
 
 
 class Card(Strict):
-    """config.json: the model's shape, and what a server must know about its training."""
+    """config.json: the model's shape, and what a server must know about its training.
+
+    ``name`` is the bundle's; ``task`` is what it was trained on, None for nothing that has a name.
+    """
 
     format: Literal[2] = 2
     name: Name
+    task: Name | None = None
     trained_lengths: tuple[int, int] | None = None
     seed: int
     model: ModelConfig

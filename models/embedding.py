@@ -157,7 +157,9 @@ class Embedding(nn.Module):
             assert own.width is not None
             assert shape.max_length is not None
             self.places = nn.Embedding(shape.max_length, own.width)
-            nn.init.normal_(self.places.weight, std=0.02)
+            places = torch.arange(shape.max_length)
+            with torch.no_grad():  # sinusoids tell places apart from the first step on
+                self.places.weight.copy_(sinusoids(places, own.width, self.places.weight.dtype))
         self.mlp: nn.Module = nn.Identity()
         if own.mlp is not None:
             assert own.width is not None

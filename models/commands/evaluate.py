@@ -69,7 +69,7 @@ def _on_task(args: argparse.Namespace, checkpoint: Checkpoint) -> dict[str, floa
     from models.tasks import TASKS, load_task
     from models.training.evaluation import evaluate, figures_of_tests
 
-    name = args.task or checkpoint.card.name
+    name = args.task or checkpoint.card.task
     if name not in TASKS:
         raise EvaluationError(f"{name!r} is no task: give --task, or --data and --columns")
     task, own = load_task(name), checkpoint.card.model.signature

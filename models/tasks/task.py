@@ -13,6 +13,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from models.architectures import BOUNDED, Size, build
 from models.config import ModelConfig
+from models.model import Model
 from models.pack import Pack
 from models.signature import Output, Signature
 
@@ -82,6 +83,10 @@ class Task(ABC):
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go back to a state; an empty one is the beginning."""
         assert not state, "where data are drawn there is no place to go back to"
+
+    def initialise(self, model: Model) -> None:
+        """Change a new model's weights, where training does not find the way by itself."""
+        return
 
     def loss(self, outputs: Outputs, batch: Batch) -> Tensor:
         """A scalar to minimise: the sum over outputs of cross-entropy or mean squared error."""

@@ -39,7 +39,7 @@ def write_model_card(
 
 
 def _command(card: Card) -> str:
-    what = card.name if card.name in TASKS else "--data ... --columns ..."
+    what = card.task if card.task in TASKS else "--data ... --columns ..."
     own = f"--architecture {card.model.architecture} --seed {card.seed}"
     return f"    sumserve train {what} {own}"
 

@@ -66,6 +66,7 @@ def build_model(task: Task, architecture: str) -> Model:
     """An untrained model that knows its inputs' statistics. ValueError when there can be none."""
     model = Model(task.config(architecture))
     model.fit(task.fitting())
+    task.initialise(model)
     return model
 
 
@@ -104,7 +105,14 @@ def _finish(loop: Loop, folder: Path, seed: int) -> dict[str, float]:
     task, model = loop.task, loop.model
     model.load_state_dict(loop.kept)
     lengths = task.trained_lengths
-    card = Card(name=task.name, trained_lengths=lengths, seed=seed, model=model.config)
+    name = model.config.architecture
+    card = Card(
+        name=task.name if name == task.architecture else f"{task.name}-{name}",
+        task=task.name,
+        trained_lengths=lengths,
+        seed=seed,
+        model=model.config,
+    )
     Checkpoint(card, model).save(folder)
     figures = figures_of_tests(task, model, loop.device)
     write_model_card(folder, task, card, model, figures)

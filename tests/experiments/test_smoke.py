@@ -20,6 +20,7 @@ NAMES = (
     "architectures",
     "scaling",
     "copying",
+    "trained",
 )
 
 

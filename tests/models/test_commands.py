@@ -180,7 +180,7 @@ def test_evaluation_takes_the_task_asked_for(
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        ([], "'mine' is no task: give --task, or --data and --columns"),
+        ([], "trained on no task of ours: give --task, or --data and --columns"),
         (["--task", "doubling", "--split", "all"], "splits are validation and test, not all"),
         (["--data", "x"], "--data and --columns go together"),
         (["--task", "other", "--data", "x", "--columns", "y"], "give --task, or --data"),

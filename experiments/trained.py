@@ -1,0 +1,136 @@
+"""Tasks and architectures: what `sumserve train` reaches on test data, on one thread.
+
+Every row is one seeded run of the command beside it, with the task's own recipe or the steps given;
+the published figure stands beside it where the task has one. Times are of a shared machine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from experiments.cells import Cell, compute, options
+from experiments.tables import figure, table, write
+
+CHECKPOINTS = Path("build/checkpoints")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One row: which figure is shown, and the published one with its source."""
+
+    task: str
+    architecture: str
+    figure: str
+    steps: int | None = None
+    published: str = ""
+
+    @property
+    def key(self) -> str:
+        """Name of the cell and of the checkpoint's folder."""
+        return f"{self.task}-{self.architecture}"
+
+    @property
+    def command(self) -> str:
+        """What repeats it."""
+        steps = f" --steps {self.steps}" if self.steps else ""
+        return f"`sumserve train {self.task} --architecture {self.architecture}{steps}`"
+
+
+SHORT = 2_000
+DIGITS = [Run("digits", "sumformer", "accuracy")] + [
+    Run("digits", architecture, "accuracy", SHORT)
+    for architecture in (
+        "deepsets",
+        "pointnet",
+        "set_transformer",
+        "sumformer-polynomial",
+        "transformer",
+        "performer",
+        "performer-relu",
+        "linformer",
+        "sparse-strided",
+        "sparse-fixed",
+        "sparse-star",
+        "sparse-random",
+        "sparse-window_global",
+        "sparse-bigbird",
+    )
+]
+MAXIMUM = {
+    "pointnet": "0.1355 max pooling (Set Transformer, Table 1)",
+    "set_transformer": "0.2085 SAB + PMA (Set Transformer, Table 1)",
+    "sumformer": "1.902 sum pooling (Set Transformer, Table 1)",
+    "deepsets": "2.133 mean pooling (Set Transformer, Table 1)",
+}
+MIXTURE = "-1.5009 ISAB + PMA; -1.4726 the true parameters (Set Transformer, Table 3)"
+RUNS = [
+    *DIGITS,
+    *(Run("max_regression", a, "mae", published=text) for a, text in MAXIMUM.items()),
+    Run("polynomial", "sumformer", "relative_error", published="0.037 (Sumformer, Figure 2)"),
+    Run("polynomial", "sumformer-polynomial", "relative_error"),
+    Run("polynomial", "sumformer-piecewise", "relative_error", SHORT),
+    Run("digit_sum", "sumformer", "accuracy_at_100", published="1.0 (DeepSets, text)"),
+    Run("sum_of_squares", "sumformer", "rmse"),
+    Run("sort_rank", "sumformer", "rmse"),
+    Run("centroid_distance", "sumformer", "relative_error"),
+    Run("jets", "sumformer", "prong_accuracy"),
+    Run("histories", "sumformer", "auc_at_100000"),
+    Run("copying", "transformer", "accuracy"),
+    Run("copying", "sparse-strided", "accuracy"),
+    Run("listops", "transformer", "accuracy", published="0.364 at 500 to 2,000 tokens (LRA)"),
+    Run("mixture_of_gaussians", "sumformer", "log_likelihood", published=MIXTURE),
+]
+
+
+def cell(task: str, architecture: str, steps: int | None, smoke: bool) -> Cell:
+    """Train -> every test figure; the checkpoint stays in build/checkpoints."""
+    from models.tasks import load_task
+    from models.training.run import train
+
+    folder = CHECKPOINTS / f"{task}-{architecture}"
+    figures = train(load_task(task), architecture, folder, steps=2 if smoke else steps)
+    return {"figures": figures}
+
+
+def wanted(smoke: bool) -> list[Run]:
+    """All runs; the quick ones where it is only seen that it runs."""
+    return [run for run in RUNS if not smoke or run.task in ("digit_sum", "polynomial")]
+
+
+def cells(smoke: bool) -> dict[str, tuple[str, str, int | None, bool]]:
+    """The arguments of every run."""
+    return {run.key: (run.task, run.architecture, run.steps, smoke) for run in wanted(smoke)}
+
+
+def report(found: dict[str, Cell], smoke: bool) -> str:
+    """A row per run."""
+    rows = []
+    for run in wanted(smoke):
+        one = found[run.key]
+        value = one["figures"][run.figure]
+        rows.append([run.figure, value, run.published, f"{one['seconds']:.0f}", run.command])
+    return table(["figure", "ours", "published", "seconds", "command"], rows)
+
+
+def draw(found: dict[str, Cell], path: Path, smoke: bool) -> None:
+    """Errors on one task, over architectures, where there are many."""
+    runs = [run for run in wanted(smoke) if run.task == ("polynomial" if smoke else "digits")]
+    made, axes = figure(1, 1, (8, 4))
+    values = [found[run.key]["figures"][run.figure] for run in runs]
+    axes[0].barh([run.architecture for run in runs], values)
+    axes[0].set(xlabel=f"{runs[0].task}: {runs[0].figure}", xlim=(min(values) * 0.98, None))
+    made.savefig(path, dpi=120)
+
+
+def main() -> None:
+    """All runs, the table and the picture."""
+    chosen = options("trained", __doc__)
+    found = compute(chosen.out / "trained.json", cells(chosen.smoke), cell, chosen.workers)
+    draw(found, chosen.out / "trained.png", chosen.smoke)
+    about = (__doc__ or "").strip()
+    write(chosen.out / "trained.md", "Trained", about, report(found, chosen.smoke))
+
+
+if __name__ == "__main__":
+    main()
