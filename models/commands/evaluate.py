@@ -4,7 +4,7 @@
     sumserve evaluate build/checkpoints/digits --task digits --split validation
     sumserve evaluate build/checkpoints/events --data events/ --columns events.toml --split all
 
-Without --task or --data it is the task that the checkpoint is named after. Data are read as the
+Without --task or --data it is the task that the checkpoint was trained on. Data are read as the
 checkpoint's own columns say: with its vocabularies, labels and widths. Files that are not named
 train, validation or test are split as they were in training, by the checkpoint's seed.
 """
@@ -71,7 +71,7 @@ def _on_task(args: argparse.Namespace, checkpoint: Checkpoint) -> dict[str, floa
 
     name = args.task or checkpoint.card.task
     if name not in TASKS:
-        raise EvaluationError(f"{name!r} is no task: give --task, or --data and --columns")
+        raise EvaluationError("trained on no task of ours: give --task, or --data and --columns")
     task, own = load_task(name), checkpoint.card.model.signature
     wanted = task.signature
     if (own.columns, own.context, own.outputs) != (wanted.columns, wanted.context, wanted.outputs):
