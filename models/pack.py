@@ -111,8 +111,7 @@ class Pack:
         Tokens are taken in blocks of one sequence each, so that it is matrix products
         left^T right, whatever the lengths; then the blocks of a sequence are added.
         """
-        rows, owner = self._blocks
-        a, b = _gather(left, rows), _gather(right, rows)
+        owner, (a, b) = self._blocks[1], (self._blocked(left), self._blocked(right))
         products = _wide(a.permute(0, 2, 3, 1) @ b.transpose(1, 2))
         total = products.new_zeros(self.sequences, *products.shape[1:])
         return total.index_add(0, owner, products)
@@ -122,9 +121,17 @@ class Pack:
 
         The way back from `outer`, in the same blocks.
         """
-        rows, owner = self._blocks
-        out = _gather(left, rows).transpose(1, 2) @ matrices.index_select(0, owner)
-        return out.transpose(1, 2).flatten(0, 1).index_select(0, self._places)
+        out = self._blocked(left).transpose(1, 2) @ matrices.index_select(0, self._blocks[1])
+        found = out.transpose(1, 2).flatten(0, 1)
+        return found if self._whole else found.index_select(0, self._places)
+
+    def _blocked(self, values: Tensor) -> Tensor:
+        """values (T, H, k) -> (B, size, H, k), zero where there is no token."""
+        rows = self._blocks[0]
+        if not self._whole:
+            padded = pad(values, (0, 0, 0, 0, 0, 1))
+            values = padded.index_select(0, rows.flatten())
+        return values.reshape(*rows.shape, *values.shape[1:])
 
     @cached_property
     def _blocks(self) -> tuple[Tensor, Tensor]:
@@ -145,8 +152,17 @@ class Pack:
         rows = self._blocks[0].flatten()
         return (rows < self.tokens).nonzero()[:, 0]
 
-    @property
+    @cached_property
+    def _whole(self) -> bool:
+        """Whether all blocks are full, so that they lie in the pack as they are."""
+        return not bool((self.lengths % self._block_size).any())
+
+    @cached_property
     def _block_size(self) -> int:
+        """The length itself where all are equal and short; else a power of two near their mean."""
+        shortest, longest = (int(n) for n in self.lengths.aminmax()) if self.sequences else (0, 0)
+        if 0 < shortest == longest <= LARGEST_BLOCK:
+            return longest
         mean = max(1, self.tokens // max(1, self.sequences))
         return min(LARGEST_BLOCK, max(SMALLEST_BLOCK, 1 << (mean - 1).bit_length()))
 
@@ -154,10 +170,3 @@ class Pack:
 def _wide(rows: Tensor) -> Tensor:
     """Sums are never taken in half precision: long ones overflow or stand still."""
     return rows.float() if rows.dtype in (torch.float16, torch.bfloat16) else rows
-
-
-def _gather(values: Tensor, rows: Tensor) -> Tensor:
-    """values (T, H, k), rows (B, size) -> (B, size, H, k); a row past the end is zero."""
-    padded = pad(values, (0, 0, 0, 0, 0, 1))
-    found: Tensor = padded.index_select(0, rows.flatten())
-    return found.view(*rows.shape, *values.shape[1:])

@@ -158,3 +158,15 @@ def test_constructions_on_raw_vectors_refuse_ids(name: str) -> None:
     shape = small.signature(name).model_copy(update={"columns": (IdsColumn(high=3),)})
     with pytest.raises(ValueError, match=f"{name}: needs exactly one vector column"):
         build(name, Signature.model_validate(shape.model_dump()), Size())
+
+
+@pytest.mark.parametrize("name", [n for n in small.NAMES if n != small.TABLE])
+def test_sequences_of_equal_length_are_answered_as_among_others(name: str) -> None:
+    """Packs of equal lengths take shorter ways inside."""
+    model, n = small.model(name), 40
+    equal = small.pack([n, n, n])
+    tokens = torch.cat([equal.columns["x"], torch.rand(7, 2, dtype=torch.float64)])
+    with torch.no_grad():
+        found, mixed = model(equal), model(small.of(tokens, [n, n, n, 7]))
+    torch.testing.assert_close(found["a"], mixed["a"][: 3 * n])
+    torch.testing.assert_close(found["b"], mixed["b"][:3])

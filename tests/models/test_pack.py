@@ -9,7 +9,11 @@ from torch import Tensor
 from models.buckets import buckets, gather, scatter
 from tests.models import small
 
-LENGTHS = st.lists(st.integers(0, 600), min_size=1, max_size=8)
+LENGTHS = st.one_of(
+    st.lists(st.integers(0, 600), min_size=1, max_size=8),
+    st.lists(st.integers(0, 3).map(lambda n: 256 * n), min_size=1, max_size=8),
+    st.integers(0, 600).flatmap(lambda n: st.integers(1, 8).map(lambda many: [n] * many)),
+)
 
 
 def rows(count: int, *shape: int, seed: int = 0) -> Tensor:
