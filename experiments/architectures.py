@@ -32,8 +32,8 @@ from models.model import Model
 from models.signature import Output, Signature, VectorColumn
 
 N, D, AS_LONG = 64, 4, 5
-SEEDS = (0, 1, 2)
-BUDGET = Budget(steps=3000, batch=32, rate=3e-3, every=500)
+SEEDS = (0, 1)
+BUDGET = Budget(steps=2000, batch=32, rate=3e-3, every=500)
 SMOKE = Budget(steps=3, batch=4, every=3)
 HELD_OUT = 500
 SHAPE = Signature(

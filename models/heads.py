@@ -17,14 +17,14 @@ class TokenHead(nn.Module):
 
     def __init__(self, own: config.TokenHead, output: Output, width: int, activation: str) -> None:
         super().__init__()
+        self.output = output
         self.mlp: nn.Module = nn.Identity()
         if own.hidden is not None:
             self.mlp = MLP(width, own.hidden, output.width, activation)
 
     def forward(self, hidden: Tensor) -> Tensor:
         """hidden (T, width) -> (T, width of the output)."""
-        out: Tensor = self.mlp(hidden)
-        return out
+        return self.output.in_units(self.mlp(hidden))
 
 
 class SequenceHead(nn.Module):
@@ -34,6 +34,7 @@ class SequenceHead(nn.Module):
         self, own: config.SequenceHead, output: Output, width: int, context: int, activation: str
     ) -> None:
         super().__init__()
+        self.output = output
         self.pool = build_pool(width, own.pool, activation)
         self.rho = MLP(self.pool.width + context, own.rho, output.width, activation)
 
@@ -46,5 +47,4 @@ class SequenceHead(nn.Module):
         rows = self.pool.features(summary, counts)
         if context is not None:
             rows = torch.cat([rows, context], dim=1)
-        out: Tensor = self.rho(rows)
-        return out
+        return self.output.in_units(self.rho(rows))

@@ -6,9 +6,12 @@ an error and never a silently different model.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Widths = tuple[PositiveInt, ...]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
@@ -84,19 +87,35 @@ Column = Annotated[
 
 
 class Output(Strict):
-    """One answer per token or per sequence: ``width`` numbers; logits for a classification."""
+    """One answer per token or per sequence: ``width`` numbers; logits for a classification.
+
+    A regression answers in its own units: what the head gives, times ``scale``, plus ``offset``.
+    """
 
     name: Name = "y"
     per: Literal["token", "sequence"]
     width: PositiveInt
     kind: Kind = "regression"
     labels: tuple[str, ...] | None = None
+    scale: PositiveFloat = 1.0
+    offset: float = 0.0
 
     @model_validator(mode="after")
-    def _a_label_per_number(self) -> Output:
+    def _consistent(self) -> Output:
         if self.labels is not None and len(self.labels) != self.width:
             raise ValueError(f"{len(self.labels)} labels for a width of {self.width}")
+        if self.kind == "classification" and self.scaled:
+            raise ValueError("a classification has no scale and no offset")
         return self
+
+    @property
+    def scaled(self) -> bool:
+        """Whether the head's numbers are not the answer yet."""
+        return (self.scale, self.offset) != (1.0, 0.0)
+
+    def in_units(self, rows: Tensor) -> Tensor:
+        """The head's numbers (M, width) -> the answer (M, width)."""
+        return rows * self.scale + self.offset if self.scaled else rows
 
 
 class Signature(Strict):

@@ -133,9 +133,17 @@ def _time(name: str, own: TimeSpec, seen: Tensor, lengths: Tensor, values: Value
 
 
 def _output(name: str, own: OutputSpec, seen: Tensor, values: Values) -> Output:
-    """A regression is as wide as its targets, a classification has a logit per label."""
+    """A regression is as wide as its targets, and in their scale; a classification has a logit
+    per label."""
     if own.kind == "regression":
-        return Output(name=name, per=own.per, width=_width(seen, values))
+        spread = float(seen.double().std(correction=0)) if seen.numel() else 0.0
+        return Output(
+            name=name,
+            per=own.per,
+            width=_width(seen, values),
+            scale=spread or 1.0,
+            offset=float(seen.double().mean()) if seen.numel() else 0.0,
+        )
     words = values.words or ()
     found = sorted(words[i] for i in torch.bincount(seen).nonzero()[:, 0].tolist())
     labels = own.labels or tuple(map(str, found))

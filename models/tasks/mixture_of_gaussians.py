@@ -99,8 +99,8 @@ class MixtureOfGaussians(Task):
         outputs=(Output(name="mixture", per="sequence", width=K * (1 + 2 * D)),),
     )
     trained_lengths = (100, 500)
-    recipe = Recipe(steps=50_000, learning_rate=1e-3, evaluate_every=1_000)
-    size = Size(width=128)
+    recipe = Recipe(steps=40_000, learning_rate=1.5e-3, evaluate_every=1_000)
+    size = Size(width=96)
 
     def batch(self, generator: torch.Generator) -> Batch:
         return self.sets(BATCH, generator)

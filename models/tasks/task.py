@@ -111,9 +111,12 @@ class Task(ABC):
 
 
 def output_loss(output: Output, found: Tensor, wanted: Tensor) -> Tensor:
-    """Cross-entropy of classes, binary where there is one logit; mean squared error of numbers."""
+    """Cross-entropy of classes, binary where there is one logit; mean squared error of numbers.
+
+    Errors count in the output's scale, so that outputs in large units do not drown others.
+    """
     if output.kind == "regression":
-        return (found - wanted.view_as(found)).square().mean()
+        return ((found - wanted.view_as(found)) / output.scale).square().mean()
     if output.width == 1:
         return binary_cross_entropy_with_logits(found[:, 0], wanted.to(found.dtype))
     return cross_entropy(found, wanted)

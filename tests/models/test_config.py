@@ -26,6 +26,7 @@ def test_json_round_trip_of_every_architecture_is_exact(name: str) -> None:
 
 IDS = {"kind": "ids", "name": "ids", "high": 3}
 VECTORS = {"kind": "vector", "name": "x", "width": 3}
+CLASSES = {"per": "token", "width": 2, "kind": "classification"}
 POOL = {"kind": "max", "latent_dim": 2}
 
 
@@ -59,6 +60,7 @@ def test_an_impossible_config_is_refused_with_the_reason(
         ({"context": [VECTORS]}, "names must differ"),
         ({"min_length": 5, "max_length": 4}, "max_length 4 is below min_length 5"),
         ({"outputs": [{"per": "token", "width": 2, "labels": ["a"]}]}, "1 labels for a width of 2"),
+        ({"outputs": [{**CLASSES, "scale": 2}]}, "a classification has no scale"),
     ],
 )
 def test_an_impossible_signature_is_refused_with_the_reason(

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -157,6 +159,20 @@ def test_times_count_from_the_first_token_of_each_sequence(mixed: Model) -> None
         torch.testing.assert_close(mixed(moved)[name], rows, atol=1e-4, rtol=1e-4)
     slower = mixed_pack([3, 5], when=pack.columns["when"] * 3)
     assert not torch.allclose(mixed(slower)["risk"], mixed(pack)["risk"])
+
+
+@pytest.mark.parametrize("per", ["token", "sequence"])
+def test_a_regression_answers_in_its_own_units(per: Any) -> None:
+    def made(**units: float) -> Model:
+        torch.manual_seed(0)
+        shape = Signature(
+            columns=(VectorColumn(width=2),), outputs=(Output(per=per, width=3, **units),)
+        )
+        return Model(build("sumformer", shape, Size(width=8)))
+
+    pack = Pack({"x": torch.randn(7, 2)}, torch.tensor([3, 4]))
+    plain, units = made()(pack)["y"], made(scale=20.0, offset=1000.0)(pack)["y"]
+    torch.testing.assert_close(units, 20 * plain + 1000)
 
 
 @pytest.mark.parametrize("position", ["sinusoidal", "learned"])
