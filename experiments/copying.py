@@ -36,10 +36,10 @@ from models.tasks.task import Batch
 from models.training.loop import Loop
 
 WIDTH, EVERY = 64, 50
-DEPTHS, SEEDS = (1, 2, 3, 4), (0,)
+DEPTHS, SEED = (1, 2, 3, 4), 0
 
 READING = """\
-Accuracy in %, best seed first; then the share of answers whose symbol's token is in sight at that
+Accuracy in %; then the share of answers whose symbol's token is in sight at that
 depth, above which there is only chance (0.79); then, in italics, what Yun et al. report, RECALLED
 AND NOT READ in the paper, so it may be wrong. Sparsity, in %, is a head's; reach is the number of
 layers after which every token depends on all. Sight is no promise: in the star all 127 symbols
@@ -76,12 +76,12 @@ def _mixing(row: Row | None, layer: int) -> config.Mixing:
     )
 
 
-def cell(name: str, depth: int, seed: int, smoke: bool) -> Cell:
+def cell(name: str, depth: int, smoke: bool) -> Cell:
     """Train until everything is right or the steps are over -> accuracy (%) and its curve."""
-    torch.manual_seed(seed)
+    torch.manual_seed(SEED)
     model, steps = Model(configured(ROWS[name], depth)), 2 if smoke else TASK.recipe.steps
     TASK.initialise(model)
-    loop = Loop(TASK, model, seed, steps, "cpu")
+    loop = Loop(TASK, model, SEED, steps, "cpu")
     validation = sample(2 if smoke else 32, torch.Generator().manual_seed(2))
     curve = [accuracy(loop.model, validation)]
     while loop.step < steps and curve[-1] < 100:
@@ -99,25 +99,13 @@ def accuracy(model: Model, batch: Batch) -> float:
     return round(100 * TASK.figures(model(batch.pack), batch)["accuracy"], 2)
 
 
-def cells(smoke: bool) -> dict[str, tuple[str, int, int, bool]]:
+def cells(smoke: bool) -> dict[str, tuple[str, int, bool]]:
     """All runs, shallow ones first."""
     return {
-        f"{name} {depth} {seed}": (name, depth, seed, smoke)
-        for seed in (SEEDS[:1] if smoke else SEEDS)
+        f"{name} {depth}": (name, depth, smoke)
         for depth in (DEPTHS[:1] if smoke else DEPTHS)
         for name in ROWS
     }
-
-
-def runs(found: dict[str, Cell], name: str, depth: int) -> list[Cell]:
-    """Of all seeds."""
-    return [c for key, c in found.items() if key.startswith(f"{name} {depth} ")]
-
-
-def ours(found: dict[str, Cell], name: str, depth: int) -> list[float]:
-    """Accuracies of all seeds, the best first."""
-    own = [c["accuracy"] for key, c in found.items() if key.startswith(f"{name} {depth} ")]
-    return sorted(own, reverse=True)
 
 
 def report(found: dict[str, Cell], depths: tuple[int, ...]) -> str:
@@ -130,8 +118,7 @@ def report(found: dict[str, Cell], depths: tuple[int, ...]) -> str:
 
 
 def _text(found: dict[str, Cell], name: str, row: Row | None, depth: int) -> str:
-    best, *others = (f"{accuracy:.2f}" for accuracy in ours(found, name, depth))
-    text = f"{best} ({', '.join(others)})" if others else best
+    text = f"{found[f'{name} {depth}']['accuracy']:.2f}"
     if row is None:
         return text
     return f"{text}; {visible(row, depth):.0f}; *{row.recalled[depth - 1]:g}*"
@@ -142,11 +129,9 @@ def draw(found: dict[str, Cell], path: Path, depths: tuple[int, ...]) -> None:
     made, axes = figure(3, 3, (13, 9))
     for axis, name in zip(axes, ROWS, strict=True):
         for depth in depths:
-            curves = [c for k, c in found.items() if k.startswith(f"{name} {depth} ")]
-            for place, own in enumerate(curves):
-                label = f"depth {depth}" if place == 0 else None
-                steps = [min(EVERY * i, own["steps"]) for i in range(len(own["curve"]))]
-                axis.plot(steps, own["curve"], color=f"C{depth}", lw=1, label=label)
+            own = found[f"{name} {depth}"]
+            steps = [min(EVERY * i, own["steps"]) for i in range(len(own["curve"]))]
+            axis.plot(steps, own["curve"], color=f"C{depth}", lw=1, label=f"depth {depth}")
         axis.set(title=name, ylim=(-3, 103))
     axes[0].legend()
     made.supxlabel("steps")
