@@ -124,15 +124,15 @@ def equal(name: str) -> config.ModelConfig:
     return configured(name, *sized(name, wanted))
 
 
-def cell(target: str, name: str, seed: int, smoke: bool) -> Cell:
+def cell(target: str, name: str, seed: int, budget: Budget) -> Cell:
     """Train one model -> its error at every validation."""
-    budget, wanted = (SMOKE if smoke else BUDGET), TARGETS[target]
+    wanted = TARGETS[target]
     own = equal(name)
     torch.manual_seed(seed)
     model = Model(own)
-    held_out = Sets.drawn(wanted, 10 if smoke else HELD_OUT, N, D, torch.Generator().manual_seed(1))
-    model.fit(held_out.pack())
+    held_out = Sets.drawn(wanted, HELD_OUT, N, D, torch.Generator().manual_seed(1))
     batches = fresh(wanted, budget.batch, N, D, torch.Generator().manual_seed(100 + seed))
+    model.fit(next(batches).pack())
     curve = fit(model, batches, held_out, budget)
     return {"curve": [round(e, 5) for e in curve], "last": round(curve[-1], 5)}
 
@@ -163,10 +163,10 @@ def _seeds(smoke: bool) -> tuple[int, ...]:
     return SEEDS[:1] if smoke else SEEDS
 
 
-def cells(smoke: bool) -> dict[str, tuple[str, str, int, bool]]:
+def cells(smoke: bool) -> dict[str, tuple[str, str, int, Budget]]:
     """All runs, seed by seed."""
     return {
-        f"{target} {name} {seed}": (target, name, seed, smoke)
+        f"{target} {name} {seed}": (target, name, seed, SMOKE if smoke else BUDGET)
         for seed in _seeds(smoke)
         for target in (list(TARGETS)[:1] if smoke else TARGETS)
         for name in MODELS

@@ -9,7 +9,7 @@ import platform
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -49,10 +49,14 @@ def compute(
 ) -> dict[str, Cell]:
     """``function(*arguments)`` for every cell that ``path`` does not hold yet; all cells in order.
 
+    A cell that was computed with other arguments, such as another budget, is computed again.
+
     ``function`` must be a module's own, so that another process finds it. A cell is saved as soon
     as it is there, with the seconds it took; what one raises is raised when all others are done.
     """
     done: dict[str, Cell] = json.loads(path.read_text())["cells"] if path.exists() else {}
+    asked = {key: plain(arguments) for key, arguments in wanted.items()}
+    done = {key: cell for key, cell in done.items() if cell["arguments"] == asked.get(key)}
     todo = {key: arguments for key, arguments in wanted.items() if key not in done}
     path.parent.mkdir(parents=True, exist_ok=True)
     context = get_context("spawn")
@@ -60,11 +64,17 @@ def compute(
         runs = {pool.submit(_timed, function, *args): key for key, args in todo.items()}
         for run in tqdm(as_completed(runs), path.stem, total=len(runs), unit="cell"):
             if run.exception() is None:
-                done[runs[run]] = run.result()
+                key = runs[run]
+                done[key] = {"arguments": asked[key], **run.result()}
                 _save(path, {key: done[key] for key in wanted if key in done})
     for run in runs:
         run.result()  # raises what a cell raised, now that all others are saved
     return {key: done[key] for key in wanted}
+
+
+def plain(arguments: tuple[Any, ...]) -> Any:
+    """Arguments as JSON gives them back."""
+    return json.loads(json.dumps(arguments, default=asdict))
 
 
 def _timed(function: Callable[..., Cell], *arguments: Any) -> Cell:

@@ -32,7 +32,7 @@ from experiments.tables import figure, table, write
 from models import config
 from models.model import Model
 from models.tasks.copying import TASK, sample
-from models.tasks.task import Batch
+from models.tasks.task import Batch, held_out
 from models.training.loop import Loop
 
 WIDTH, EVERY = 64, 50
@@ -76,19 +76,19 @@ def _mixing(row: Row | None, layer: int) -> config.Mixing:
     )
 
 
-def cell(name: str, depth: int, smoke: bool) -> Cell:
+def cell(name: str, depth: int, steps: int) -> Cell:
     """Train until everything is right or the steps are over -> accuracy (%) and its curve."""
     torch.manual_seed(SEED)
-    model, steps = Model(configured(ROWS[name], depth)), 2 if smoke else TASK.recipe.steps
+    model = Model(configured(ROWS[name], depth))
     TASK.initialise(model)
     loop = Loop(TASK, model, SEED, steps, "cpu")
-    validation = sample(2 if smoke else 32, torch.Generator().manual_seed(2))
+    validation = sample(32, held_out(2))
     curve = [accuracy(loop.model, validation)]
     while loop.step < steps and curve[-1] < 100:
         loop.advance()
         if loop.step % EVERY == 0 or loop.step == steps:
             curve.append(accuracy(loop.model, validation))
-    tests = sample(2 if smoke else 64, torch.Generator().manual_seed(3))
+    tests = sample(64, held_out(3))
     last = accuracy(loop.model, tests)
     return {"accuracy": last, "steps": loop.step, "curve": curve}
 
@@ -99,10 +99,10 @@ def accuracy(model: Model, batch: Batch) -> float:
     return round(100 * TASK.figures(model(batch.pack), batch)["accuracy"], 2)
 
 
-def cells(smoke: bool) -> dict[str, tuple[str, int, bool]]:
+def cells(smoke: bool) -> dict[str, tuple[str, int, int]]:
     """All runs, shallow ones first."""
     return {
-        f"{name} {depth}": (name, depth, smoke)
+        f"{name} {depth}": (name, depth, 2 if smoke else TASK.recipe.steps)
         for depth in (DEPTHS[:1] if smoke else DEPTHS)
         for name in ROWS
     }

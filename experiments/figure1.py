@@ -61,10 +61,9 @@ MODELS: dict[str, Callable[[], config.Pool]] = {
 }
 
 
-def cell(target: str, model: str, setting: str, seed: int, smoke: bool) -> Cell:
+def cell(target: str, model: str, setting: str, seed: int, budget: Budget) -> Cell:
     """Train one model -> its error every five epochs."""
     torch.manual_seed(seed)
-    budget = SMOKE if smoke else BUDGET
     wanted, generator = TARGETS[target], torch.Generator().manual_seed(100 + seed)
     points = Sets.drawn(wanted, POINTS, N, D, generator)
     held_out = Sets.drawn(wanted, POINTS, N, D, torch.Generator().manual_seed(1))
@@ -104,7 +103,13 @@ def _baseline_sets(target: str) -> Sets:
 def cells(smoke: bool) -> dict[str, tuple[Any, ...]]:
     """All runs; one seed where it is only seen that it runs."""
     return {
-        f"{target} {model} {setting} {seed}": (target, model, setting, seed, smoke)
+        f"{target} {model} {setting} {seed}": (
+            target,
+            model,
+            setting,
+            seed,
+            SMOKE if smoke else BUDGET,
+        )
         for seed in (SEEDS[:1] if smoke else SEEDS)
         for setting in ("fixed", "fresh")
         for target in TARGETS

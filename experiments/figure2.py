@@ -34,10 +34,9 @@ BUDGETS = {
 SMOKE = Budget(steps=20, batch=BATCH, every=10)
 
 
-def cell(setting: Setting, d: int, latent: int | Literal["oracle"], smoke: bool) -> Cell:
+def cell(setting: Setting, d: int, latent: int | Literal["oracle"], budget: Budget) -> Cell:
     """Train one Sumformer -> its best validated error and its last."""
     torch.manual_seed(d)
-    budget = SMOKE if smoke else BUDGETS[setting]
     generator = torch.Generator().manual_seed(1)
     points = Sets.drawn(target, POINTS, N, d, generator)
     held_out = Sets.drawn(target, POINTS, N, d, torch.Generator().manual_seed(2))
@@ -90,7 +89,7 @@ def cells(smoke: bool) -> dict[str, tuple[Any, ...]]:
     latents: tuple[Any, ...] = (*((1, 16) if smoke else LATENTS), "oracle")
     settings: tuple[Setting, ...] = ("fixed", "fresh")
     return {
-        key(setting, d, latent): (setting, d, latent, smoke)
+        key(setting, d, latent): (setting, d, latent, SMOKE if smoke else BUDGETS[setting])
         for setting in settings
         for latent in latents
         for d in widths

@@ -85,15 +85,15 @@ def pooled(width: int, latent: int) -> Model:
     )
 
 
-def cell(target: str, latent: int, seed: int, smoke: bool) -> Cell:
+def cell(target: str, latent: int, seed: int, budget: Budget) -> Cell:
     """Train one -> its error as a share of the best constant's."""
     torch.manual_seed(seed)
-    budget = SMOKE if smoke else BUDGET
     generator = torch.Generator().manual_seed(100 + seed)
     held_out = drawn(target, HELD_OUT, torch.Generator().manual_seed(1))
     model = pooled(TARGETS[target].width, latent)
-    model.fit(held_out.pack())
-    curve = fit(model, _fresh(target, budget.batch, generator), held_out, budget)
+    batches = _fresh(target, budget.batch, generator)
+    model.fit(next(batches).pack())
+    curve = fit(model, batches, held_out, budget)
     constant = held_out.wanted - held_out.wanted.mean()
     share = curve[-1] * held_out.wanted.norm() / constant.norm()
     return {"error": round(share.item(), 5)}
@@ -112,7 +112,7 @@ def cells(smoke: bool) -> dict[str, tuple[Any, ...]]:
     """Every target, latent dimension and seed."""
     latents, seeds = _grid(smoke)
     return {
-        key(target, latent, seed): (target, latent, seed, smoke)
+        key(target, latent, seed): (target, latent, seed, SMOKE if smoke else BUDGET)
         for seed in seeds
         for target in TARGETS
         for latent in latents

@@ -6,10 +6,12 @@ configuration of its own for an architecture; these are what everything else sta
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from math import isqrt
-from typing import Literal
+from typing import Any, Literal
+
+from pydantic import NonNegativeInt, PositiveInt
 
 from models import config
 from models.layers.piecewise import finest
@@ -22,19 +24,23 @@ class Size:
 
     ``aggregation`` is of sums; ``positional`` says that the order of tokens means something;
     ``reach`` is the pattern width of sparse layers (default: the root of max_length); ``cells``
-    the side of the piecewise grid (default: the finest that works).
+    the side of the piecewise grid (default: the finest that works). ``position`` chooses between
+    the two for orders that mean something; ``layer`` sets fields of the mixing layers' own
+    configuration, such as ``rotary`` or a Linformer's ``sharing``.
     """
 
-    width: int = 64
-    blocks: int = 2
-    heads: int = 4
+    width: PositiveInt = 64
+    blocks: NonNegativeInt = 2
+    heads: PositiveInt = 4
     aggregation: Literal["sum", "mean"] = "mean"
     positional: bool = False
-    reach: int | None = None
-    features: int = 32
-    points: int = 16
-    cells: int | None = None
-    degree: int = 3
+    position: Literal["sinusoidal", "learned"] | None = None
+    reach: PositiveInt | None = None
+    features: PositiveInt = 32
+    points: PositiveInt = 16
+    cells: PositiveInt | None = None
+    degree: PositiveInt = 3
+    layer: Mapping[str, Any] = field(default_factory=dict)
 
 
 Build = Callable[[Signature, Size], config.ModelConfig]
@@ -51,8 +57,8 @@ def _sum_pool(size: Size) -> config.SumPool:
 
 
 def _position(shape: Signature, size: Size) -> Literal["sinusoidal", "learned"] | None:
-    if not size.positional:
-        return None
+    if size.position is not None or not size.positional:
+        return size.position
     short = shape.max_length is not None and shape.max_length <= 2048
     return "learned" if short else "sinusoidal"
 
@@ -225,4 +231,10 @@ def build(architecture: str, shape: Signature, size: Size) -> config.ModelConfig
     if architecture not in ARCHITECTURES:
         known = ", ".join(ARCHITECTURES)
         raise ValueError(f"unknown architecture {architecture!r}; known: {known}")
-    return ARCHITECTURES[architecture](shape, size)
+    own = ARCHITECTURES[architecture](shape, size)
+    if not size.layer:
+        return own
+    plain = own.model_dump()
+    for block in plain["blocks"]:
+        block["mixing"] |= size.layer
+    return config.ModelConfig.model_validate(plain)

@@ -42,6 +42,7 @@ class Standardised(Column):
 
     def fit(self, values: Tensor) -> None:
         """Statistics of (T, width), NaN left out; a feature that never varied is only centred."""
+        values = values.double()  # in float32 a constant has a spread, and large values overflow
         mean = values.nanmean(0)
         std = (values - mean).square().nanmean(0).sqrt()
         self.mean.copy_(mean.nan_to_num())
@@ -95,7 +96,8 @@ class Time(Column):
     def forward(self, values: Tensor) -> Tensor:
         """(T,) -> (T, 33): sines, cosines, and the time itself, compressed."""
         speed = self.get_buffer("speed")
-        angle = (values[:, None] * speed.double()).to(speed.dtype)
+        turns = values[:, None].double() * speed.double()
+        angle = (turns % (2 * torch.pi)).to(speed.dtype)  # float32 cannot hold many turns
         own = (values[:, None] / self.longest).to(speed.dtype).clamp(min=0.0).log1p()
         return torch.cat([angle.sin(), angle.cos(), own], dim=1)
 
@@ -184,8 +186,8 @@ class Embedding(nn.Module):
 def sinusoids(position: Tensor, width: int, dtype: torch.dtype) -> Tensor:
     """Positions (T,) -> (T, width): sines, then cosines, of wavelengths 2 pi .. 20000 pi."""
     half = (width + 1) // 2
-    speed = (torch.arange(half, device=position.device) * (-log(10_000.0) / half)).exp()
-    angle = position[:, None] * speed
+    places = torch.arange(half, device=position.device, dtype=torch.float64)
+    angle = position[:, None] * (places * (-log(10_000.0) / half)).exp()
     return torch.cat([angle.sin(), angle.cos()], dim=1)[:, :width].to(dtype)
 
 

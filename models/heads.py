@@ -8,8 +8,27 @@ from torch import Tensor, nn
 from models import config
 from models.mlp import MLP
 from models.pools import build_pool
+from models.precision import wide
 from models.signature import Output
 from models.summary import Segments, Summary
+
+
+class Units(nn.Module):
+    """A head's numbers -> the answer in its own units: times a scale, plus an offset."""
+
+    scale: Tensor
+    offset: Tensor
+
+    def __init__(self, output: Output) -> None:
+        super().__init__()
+        self.scaled = bool(output.scale or output.offset)
+        scale, offset = output.scale or (1.0,), output.offset or (0.0,)
+        self.register_buffer("scale", torch.tensor(scale), persistent=False)
+        self.register_buffer("offset", torch.tensor(offset), persistent=False)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """(M, width) -> (M, width), in full precision: an offset may be far larger than a scale."""
+        return wide(rows) * self.scale + self.offset if self.scaled else rows
 
 
 class TokenHead(nn.Module):
@@ -17,14 +36,15 @@ class TokenHead(nn.Module):
 
     def __init__(self, own: config.TokenHead, output: Output, width: int, activation: str) -> None:
         super().__init__()
-        self.output = output
+        self.units = Units(output)
         self.mlp: nn.Module = nn.Identity()
         if own.hidden is not None:
             self.mlp = MLP(width, own.hidden, output.width, activation)
 
     def forward(self, hidden: Tensor) -> Tensor:
         """hidden (T, width) -> (T, width of the output)."""
-        return self.output.in_units(self.mlp(hidden))
+        out: Tensor = self.units(self.mlp(hidden))
+        return out
 
 
 class SequenceHead(nn.Module):
@@ -34,7 +54,7 @@ class SequenceHead(nn.Module):
         self, own: config.SequenceHead, output: Output, width: int, context: int, activation: str
     ) -> None:
         super().__init__()
-        self.output = output
+        self.units = Units(output)
         self.pool = build_pool(width, own.pool, activation)
         self.rho = MLP(self.pool.width + context, own.rho, output.width, activation)
 
@@ -47,4 +67,5 @@ class SequenceHead(nn.Module):
         rows = self.pool.features(summary, counts)
         if context is not None:
             rows = torch.cat([rows, context], dim=1)
-        return self.output.in_units(self.rho(rows))
+        out: Tensor = self.units(self.rho(rows))
+        return out

@@ -25,7 +25,7 @@ class MLP(nn.Module):
     """linear, activation, ..., linear over rows: (T, width_in) -> (T, width_out).
 
     ``body`` is everything before the last linear map ``last``. They are apart because a sum over
-    tokens commutes with ``last`` and not with ``body`` (see `models.pool`).
+    tokens commutes with ``last`` and not with ``body`` (see `models.pools`).
     """
 
     def __init__(

@@ -89,9 +89,7 @@ class Model(nn.Module):
         """Draw random features anew in the layers whose turn it is after this training step."""
         for block in self.blocks:
             assert isinstance(block, Block)
-            every = getattr(block.mixing, "redraw_every", None)
-            if every and step % every == 0:
-                block.mixing.redraw(generator)  # type: ignore[operator]
+            block.mixing.redraw(step, generator)
 
     @property
     def equivariant(self) -> bool:

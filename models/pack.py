@@ -15,10 +15,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from models.precision import full_precision, wide
+
 LARGEST_BLOCK, SMALLEST_BLOCK = 256, 8
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pack:
     """N sequences with T tokens in all.
 
@@ -95,7 +97,7 @@ class Pack:
 
     def sum(self, rows: Tensor) -> Tensor:
         """Sum rows (T, k) per sequence -> (N, k); an empty sequence sums to zero."""
-        rows = _wide(rows)
+        rows = wide(rows)
         total = rows.new_zeros(self.sequences, rows.shape[1])
         return total.index_add(0, self.owner, rows)
 
@@ -111,8 +113,9 @@ class Pack:
         Tokens are taken in blocks of one sequence each, so that it is matrix products
         left^T right, whatever the lengths; then the blocks of a sequence are added.
         """
-        owner, (a, b) = self._blocks[1], (self._blocked(left), self._blocked(right))
-        products = _wide(a.permute(0, 2, 3, 1) @ b.transpose(1, 2))
+        owner, a, b = self._blocks[1], self._blocked(wide(left)), self._blocked(wide(right))
+        with full_precision(a):
+            products = a.permute(0, 2, 3, 1) @ b.transpose(1, 2)
         total = products.new_zeros(self.sequences, *products.shape[1:])
         return total.index_add(0, owner, products)
 
@@ -165,8 +168,3 @@ class Pack:
             return longest
         mean = max(1, self.tokens // max(1, self.sequences))
         return min(LARGEST_BLOCK, max(SMALLEST_BLOCK, 1 << (mean - 1).bit_length()))
-
-
-def _wide(rows: Tensor) -> Tensor:
-    """Sums are never taken in half precision: long ones overflow or stand still."""
-    return rows.float() if rows.dtype in (torch.float16, torch.bfloat16) else rows

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from models import config
 from models.fixed_attention import FixedAttention
 from models.mlp import MLP
+from models.precision import full_precision
 from models.summary import Merge, Segments, Summary
 
 MOST_MONOMIALS = 20_000
@@ -61,7 +62,8 @@ class SumPool(Pool):
 
         Linear, so parts of a sequence may be finished apart and then added.
         """
-        return total @ self.phi.last.weight.T + count * self.phi.last.bias
+        with full_precision(total):
+            return total @ self.phi.last.weight.T + count * self.phi.last.bias
 
     def contribution(self, hidden: Tensor, segments: Segments) -> Summary:
         """-> {"sum": (N, latent_dim)}."""
@@ -133,7 +135,10 @@ class MaxPool(Pool):
 
 
 class AttentionPool(Pool):
-    """PMA_k (Set Transformer, section 3.2): rows of k seeds that attend to the sequence."""
+    """PMA_k (Set Transformer, section 3.2): rows of k seeds that attend to the sequence.
+
+    Like the paper's own code it leaves out the rFF before the seeds read.
+    """
 
     merge: Merge = "softmax"
 

@@ -6,12 +6,9 @@ an error and never a silently different model.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 Widths = tuple[PositiveInt, ...]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
@@ -89,7 +86,8 @@ Column = Annotated[
 class Output(Strict):
     """One answer per token or per sequence: ``width`` numbers; logits for a classification.
 
-    A regression answers in its own units: what the head gives, times ``scale``, plus ``offset``.
+    A regression answers in its own units: what the head gives times ``scale``, plus ``offset``, one
+    of each per number; empty for ones and zeros.
     """
 
     name: Name = "y"
@@ -97,25 +95,21 @@ class Output(Strict):
     width: PositiveInt
     kind: Kind = "regression"
     labels: tuple[str, ...] | None = None
-    scale: PositiveFloat = 1.0
-    offset: float = 0.0
+    scale: tuple[PositiveFloat, ...] = ()
+    offset: tuple[float, ...] = ()
 
     @model_validator(mode="after")
     def _consistent(self) -> Output:
         if self.labels is not None and len(self.labels) != self.width:
             raise ValueError(f"{len(self.labels)} labels for a width of {self.width}")
-        if self.kind == "classification" and self.scaled:
+        if self.labels is not None and len(set(self.labels)) < self.width:
+            raise ValueError(f"labels must differ: {', '.join(self.labels)}")
+        if self.kind == "classification" and (self.scale or self.offset):
             raise ValueError("a classification has no scale and no offset")
+        for name, units in (("scale", self.scale), ("offset", self.offset)):
+            if units and len(units) != self.width:
+                raise ValueError(f"{name}: {len(units)} numbers for a width of {self.width}")
         return self
-
-    @property
-    def scaled(self) -> bool:
-        """Whether the head's numbers are not the answer yet."""
-        return (self.scale, self.offset) != (1.0, 0.0)
-
-    def in_units(self, rows: Tensor) -> Tensor:
-        """The head's numbers (M, width) -> the answer (M, width)."""
-        return rows * self.scale + self.offset if self.scaled else rows
 
 
 class Signature(Strict):

@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_data_arguments(parser)
     parser.add_argument("--architecture", help="default: the task's own; see --list")
     parser.add_argument("--out", type=Path, help="folder (default: build/checkpoints/NAME)")
-    parser.add_argument("--seed", type=int, default=0, help="default: 0")
+    parser.add_argument("--seed", type=_seed, default=0, help="default: 0")
     parser.add_argument("--steps", type=_positive, help="optimiser steps (default: the task's own)")
     parser.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, ...")
@@ -129,6 +129,13 @@ def _list() -> int:
     for name in ARCHITECTURES:
         print(f"  {name}")
     return 0
+
+
+def _seed(text: str) -> int:
+    value = int(text)
+    if not 0 <= value < 2**31:
+        raise argparse.ArgumentTypeError(f"{value} is not in 0..{2**31 - 1}")
+    return value
 
 
 def _positive(text: str) -> int:

@@ -10,11 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from models.architectures import build
-from models.config import ModelConfig
 from models.data.fit import fit
 from models.data.rows import Rows, read_files
 from models.data.spec import DataError, DatasetSpec, read_spec
@@ -38,6 +37,8 @@ class DatasetTask(Task):
         self.architecture = spec.model.architecture
         self.store, self.splits = store, splits
         lengths = store.pack.lengths[splits["train"]]
+        if not lengths.any():
+            raise DataError(f"{spec.name}: the training rows hold no token")
         self.trained_lengths = (int(lengths.min()), int(lengths.max()))
         silent = all(output.per == "token" for output in signature.outputs)
         self._train = splits["train"][lengths > 0] if silent else splits["train"]
@@ -63,14 +64,10 @@ class DatasetTask(Task):
         """The training rows."""
         return self.store.take(self.splits["train"]).pack
 
-    def config(self, architecture: str) -> ModelConfig:
-        """Without a largest length, unless the architecture needs one: then the longest seen."""
-        try:
-            return build(architecture, self.signature, self.size)
-        except ValueError:
-            longest = max(1, int(self.store.pack.lengths.max()))
-            bounded = self.signature.model_copy(update={"max_length": longest})
-            return build(architecture, bounded, self.size)
+    @property
+    def fingerprint(self) -> str:
+        """Of all values, so that a run is not resumed with others."""
+        return self.store.fingerprint()
 
     def state(self) -> dict[str, Any]:
         """The place in the epoch."""
@@ -158,11 +155,14 @@ def _files(data: Path) -> list[Path]:
 
 
 def _divide(count: int, seed: int) -> dict[str, Tensor]:
-    """80/10/10 of the rows, one at least to validate and to test with."""
-    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
-    tenth = max(1, count // 10)
-    return {
-        "test": order[:tenth],
-        "validation": order[tenth : 2 * tenth],
-        "train": order[2 * tenth :],
-    }
+    """80/10/10 of the rows by chance; a row keeps its part when others are added after it.
+
+    Of a few rows one at least is there to validate and one to test with.
+    """
+    drawn = np.random.default_rng(seed).random(count)
+    parts = np.digitize(drawn, (0.1, 0.2))
+    for part in (0, 1):
+        if not (parts == part).any() and count > 2:
+            parts[np.argsort(drawn)[part]] = part
+    names = ("test", "validation", "train")
+    return {name: torch.from_numpy(np.flatnonzero(parts == i)) for i, name in enumerate(names)}

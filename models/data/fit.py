@@ -128,25 +128,33 @@ def _time(name: str, own: TimeSpec, seen: Tensor, lengths: Tensor, values: Value
     if not len(gaps) and (own.shortest is None or own.longest is None):
         raise values.at.wrong("no time passes in the training rows; give shortest and longest")
     longest = own.longest or float((seen - pack.first(seen)).max())
+    if longest <= 0:
+        raise values.at.wrong("a time before the first token's, and none after it")
     shortest = own.shortest or min(longest, float(np.quantile(gaps.numpy(), SHORT_GAPS)))
+    if shortest > longest:
+        raise values.at.wrong(f"shortest {shortest} is more than longest {longest}")
     return TimeColumn(name=name, shortest=shortest, longest=longest)
 
 
 def _output(name: str, own: OutputSpec, seen: Tensor, values: Values) -> Output:
-    """A regression is as wide as its targets, and in their scale; a classification has a logit
-    per label."""
+    """A regression is as wide as its targets and in their scale; a class has a logit per label."""
     if own.kind == "regression":
-        spread = float(seen.double().std(correction=0)) if seen.numel() else 0.0
-        return Output(
-            name=name,
-            per=own.per,
-            width=_width(seen, values),
-            scale=spread or 1.0,
-            offset=float(seen.double().mean()) if seen.numel() else 0.0,
-        )
+        if own.labels is not None:
+            raise values.at.wrong("labels are for a classification")
+        scale, offset = _units(seen, _width(seen, values))
+        return Output(name=name, per=own.per, width=len(scale), scale=scale, offset=offset)
     words = values.words or ()
     found = sorted(words[i] for i in torch.bincount(seen).nonzero()[:, 0].tolist())
     labels = own.labels or tuple(map(str, found))
     if len(labels) < 2:
         raise values.at.wrong(f"a classification needs two labels, the training rows have {labels}")
     return Output(name=name, per=own.per, width=len(labels), kind="classification", labels=labels)
+
+
+def _units(seen: Tensor, width: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Spread and mean of every number of the targets (M, width); one where it never varies."""
+    if not len(seen):
+        return (1.0,) * width, (0.0,) * width
+    rows = seen.double().view(len(seen), -1)
+    spread = rows.std(0, correction=0)
+    return tuple(torch.where(spread > 0, spread, 1.0).tolist()), tuple(rows.mean(0).tolist())

@@ -7,13 +7,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, model_validator
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 
 from models.architectures import Size
 from models.reason import reason
 from models.signature import Kind, Name, Strict
+from models.tasks import TASKS
 from models.tasks.task import Recipe
 from models.training.budget import TOKENS
+
+LONGEST_NAME = 40
 
 
 class DataError(Exception):
@@ -99,9 +109,8 @@ class TrainingTable(Recipe):
 
     steps: PositiveInt = 2000
     learning_rate: PositiveFloat = 1e-3
-    weight_decay: float = 0.01
+    weight_decay: NonNegativeFloat = 0.01
     evaluate_every: PositiveInt = 200
-    patience: PositiveInt | None = None
     tokens: PositiveInt = TOKENS
 
 
@@ -114,6 +123,14 @@ class DatasetSpec(Strict):
     outputs: dict[Name, OutputSpec] = Field(min_length=1)
     model: ModelTable = ModelTable()
     training: TrainingTable = TrainingTable()
+
+    @model_validator(mode="after")
+    def _own_name(self) -> DatasetSpec:
+        if self.name in TASKS:
+            raise ValueError(f"name: {self.name!r} is a task that ships; call yours otherwise")
+        if len(self.name) > LONGEST_NAME:
+            raise ValueError(f"name: longer than {LONGEST_NAME}, an architecture is put behind it")
+        return self
 
 
 def read_spec(path: Path) -> DatasetSpec:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -44,6 +45,14 @@ class Store:
             for name, target in self.targets.items()
         }
         return Batch(Pack(columns, lengths, context), targets)
+
+    def fingerprint(self) -> str:
+        """A digest of every value."""
+        digest = hashlib.sha256(self.pack.lengths.numpy().tobytes())
+        for group in (self.pack.columns, self.pack.context, self.targets):
+            for name in sorted(group):
+                digest.update(name.encode() + group[name].numpy().tobytes())
+        return digest.hexdigest()
 
 
 def encode(rows: Rows, signature: Signature) -> Store:

@@ -58,7 +58,8 @@ def rotate(rows: Tensor, position: Tensor) -> Tensor:
     The product of two turned rows depends on the difference of their positions only.
     """
     half = rows.shape[2] // 2
-    speed = 10_000.0 ** (-torch.arange(half, device=rows.device, dtype=rows.dtype) / half)
-    angle = (position[:, None] * speed)[:, None, :]
+    places = torch.arange(half, device=rows.device, dtype=torch.float64)
+    angle = (position[:, None] * 10_000.0 ** (-places / half))[:, None, :]
+    cos, sin = angle.cos().to(rows.dtype), angle.sin().to(rows.dtype)
     a, b = rows[..., :half], rows[..., half:]
-    return torch.cat([a * angle.cos() - b * angle.sin(), a * angle.sin() + b * angle.cos()], dim=2)
+    return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from models.pack import Pack
@@ -31,6 +32,10 @@ class Layer(nn.Module, ABC):
     @abstractmethod
     def forward(self, hidden: Tensor, pack: Pack) -> Tensor:
         """hidden (T, width) -> (T, width')."""
+
+    def redraw(self, step: int, generator: torch.Generator) -> None:
+        """Draw anew what is random in the layer, if it is its turn after this training step."""
+        return
 
 
 class SummaryLayer(Layer):

@@ -13,6 +13,7 @@ from torch import Tensor
 from models import config
 from models.layers.attention import Projections
 from models.layers.layer import Frame, SummaryLayer
+from models.precision import full_precision, wide
 from models.summary import Segments, Summary
 
 KERNEL_EPSILON = 1e-3  # the Performer paper's, for the ReLU kernel
@@ -34,8 +35,10 @@ class PerformerLayer(SummaryLayer):
         self.relu, self.redraw_every = own.features == "relu", own.redraw_every
         self.register_buffer("omega", orthogonal(own.num_features, self.heads.head_width))
 
-    def redraw(self, generator: torch.Generator) -> None:
-        """Draw the features anew."""
+    def redraw(self, step: int, generator: torch.Generator) -> None:
+        """Draw the features anew, every ``redraw_every`` steps."""
+        if self.redraw_every is None or step % self.redraw_every:
+            return
         features, width = self.omega.shape
         self.omega.copy_(orthogonal(features, width, generator))
 
@@ -68,18 +71,22 @@ class PerformerLayer(SummaryLayer):
 def key_features(key: Tensor, omega: Tensor) -> Tensor:
     """exp(c - |k - w|^2 / 2): (..., w) -> (..., m), at most exp(c).
 
-    c is the mean of |w|^2 / 2: without it wide heads underflow in float32. Values over exp(60),
-    of a key almost equal to a feature in a wide head, are cut, as they would overflow.
+    c is the mean of |w|^2 / 2: without it wide heads underflow in float32. Values over exp(60), of
+    a key almost equal to a feature in a wide head, would overflow, and those under exp(-60), of a
+    key far from all, vanish and leave nothing to normalise: both are cut.
     """
-    norms = _half_square(omega).T
-    exponent = key @ omega.T - _half_square(key) - (norms - norms.mean())
-    features: Tensor = exponent.clamp(max=HIGHEST).exp()
+    key, norms = wide(key), _half_square(omega).T
+    with full_precision(key):
+        exponent = key @ omega.T - _half_square(key) - (norms - norms.mean())
+    features: Tensor = exponent.clamp(-HIGHEST, HIGHEST).exp()
     return features
 
 
 def query_features(query: Tensor, omega: Tensor) -> Tensor:
     """exp(w . q + |w|^2 / 2), over its largest: (..., w) -> (..., m); a scale per query cancels."""
-    exponent = query @ omega.T + _half_square(omega).T
+    query = wide(query)
+    with full_precision(query):
+        exponent = query @ omega.T + _half_square(omega).T
     features: Tensor = (exponent - exponent.detach().amax(dim=-1, keepdim=True)).exp()
     return features
 

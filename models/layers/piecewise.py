@@ -37,8 +37,8 @@ class PiecewiseLayer(SummaryLayer):
         coded = sorted((sum(powers[c] for c in m), m) for m in _multisets(self.grid, own.length))
         self.multisets = [multiset for _, multiset in coded]
         keys = [i * self.grid + c for i, m in enumerate(self.multisets) for c in sorted(set(m))]
-        codes = torch.tensor([code for code, _ in coded], dtype=torch.float64)
-        self.register_buffer("powers", torch.tensor(powers, dtype=torch.float64), persistent=False)
+        codes = torch.tensor([code for code, _ in coded])
+        self.register_buffer("powers", torch.tensor(powers), persistent=False)
         self.register_buffer("codes", codes, persistent=False)
         self.register_buffer("keys", torch.tensor(keys), persistent=False)
         self.table = nn.Parameter(torch.zeros(len(keys), own.width))
@@ -50,7 +50,7 @@ class PiecewiseLayer(SummaryLayer):
         return (place * weights).sum(1)
 
     def contribution(self, hidden: Tensor, segments: Segments) -> Summary:
-        """-> {"code": (N, 1)} in float64, which holds these integers exactly."""
+        """-> {"code": (N, 1)}, exact integers that a float64 would hold too."""
         return {"code": segments.sum(self.powers[self.cell(hidden)][:, None])}
 
     def readout(self, hidden: Tensor, summary: Summary, segments: Segments) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from models.pack import Pack
 from models.signature import Output, Signature, VectorColumn
-from models.tasks.task import Batch, Outputs, Recipe, Task
+from models.tasks.task import Batch, Outputs, Recipe, Task, held_out
 
 D = 3
 BATCH = 64
@@ -53,10 +53,10 @@ class CentroidDistance(Task):
         return self.sets(BATCH, generator)
 
     def validation(self) -> Batch:
-        return self.sets(500, torch.Generator().manual_seed(2))
+        return self.sets(500, held_out(2))
 
     def tests(self) -> dict[str, Batch]:
-        return {"": self.sets(500, torch.Generator().manual_seed(3))}
+        return {"": self.sets(500, held_out(3))}
 
     def figures(self, outputs: Outputs, batch: Batch) -> dict[str, float]:
         wanted = batch.targets["distance"]

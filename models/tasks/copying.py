@@ -18,7 +18,7 @@ from models.mlp import MLP
 from models.model import Model
 from models.pack import Pack
 from models.signature import IdsColumn, Output, Signature
-from models.tasks.task import Batch, Outputs, Recipe, Task
+from models.tasks.task import Batch, Outputs, Recipe, Task, held_out
 
 SYMBOLS, LENGTH = 127, 256
 MARK, MASK = 0, SYMBOLS + 1
@@ -58,7 +58,7 @@ class Copying(Task):
         return sample(BATCH, generator)
 
     def tests(self) -> dict[str, Batch]:
-        return {"": sample(64, torch.Generator().manual_seed(3))}
+        return {"": sample(64, held_out(3))}
 
     def config(self, architecture: str) -> config.ModelConfig:
         """The output is linear, as it starts as the table of symbols."""

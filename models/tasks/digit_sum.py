@@ -14,7 +14,7 @@ from models import config
 from models.architectures import Size
 from models.pack import Pack
 from models.signature import IdsColumn, Output, Signature
-from models.tasks.task import Batch, Outputs, Recipe, Task
+from models.tasks.task import Batch, Outputs, Recipe, Task, held_out
 
 BATCH = 256
 TESTED = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
@@ -72,7 +72,7 @@ class DigitSum(Task):
         return -figures["largest_error"]
 
     def _sets(self, length: int, sets: int, seed: int) -> Batch:
-        return sample(torch.full((sets,), length), torch.Generator().manual_seed(seed))
+        return sample(torch.full((sets,), length), held_out(seed))
 
 
 TASK = DigitSum()

@@ -17,7 +17,7 @@ from torch import Tensor
 from models.architectures import Size
 from models.pack import Pack
 from models.signature import IdsColumn, NumericColumn, Output, Signature, TimeColumn
-from models.tasks.task import Batch, Outputs, Recipe, Task
+from models.tasks.task import Batch, Outputs, Recipe, Task, held_out
 
 CATEGORIES, SEGMENTS = 20, 5
 ODD = torch.tensor([3, 7, 12, 18])
@@ -158,11 +158,11 @@ class Histories(Task):
         return sample(within(BUDGET, generator), generator)
 
     def fitting(self) -> Pack:
-        generator = torch.Generator().manual_seed(1)
+        generator = held_out(1)
         return sample(within(8 * BUDGET, generator), generator).pack
 
     def validation(self) -> Batch:
-        generator = torch.Generator().manual_seed(2)
+        generator = held_out(2)
         return sample(natural_lengths(256, generator), generator)
 
     def tests(self) -> dict[str, Batch]:
@@ -171,7 +171,7 @@ class Histories(Task):
 
     def of_length(self, length: int, count: int, seed: int = 3) -> Batch:
         """That many histories of one length, however long."""
-        return sample(torch.full((count,), length), torch.Generator().manual_seed(seed))
+        return sample(torch.full((count,), length), held_out(seed))
 
     def figures(self, outputs: Outputs, batch: Batch) -> dict[str, float]:
         no, yes = outputs["risk"].unbind(1)

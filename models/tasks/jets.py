@@ -16,7 +16,7 @@ from torch import Tensor
 from models.architectures import Size
 from models.pack import Pack
 from models.signature import IdsColumn, NumericColumn, Output, Signature
-from models.tasks.task import Batch, Recipe, Task
+from models.tasks.task import Batch, Recipe, Task, held_out
 
 BATCH = 128
 MOMENTUM, MASS = (400.0, 1000.0), (60.0, 160.0)
@@ -140,7 +140,7 @@ class Jets(Task):
                 kind="classification",
                 labels=("one", "two"),
             ),
-            Output(name="mass", per="sequence", width=1, scale=MASS_SCALE),
+            Output(name="mass", per="sequence", width=1, scale=(MASS_SCALE,)),
         ),
         min_length=0,
     )
@@ -152,10 +152,10 @@ class Jets(Task):
         return sample(BATCH, generator)
 
     def validation(self) -> Batch:
-        return sample(2_000, torch.Generator().manual_seed(2))
+        return sample(2_000, held_out(2))
 
     def tests(self) -> dict[str, Batch]:
-        return {"": sample(2_000, torch.Generator().manual_seed(3))}
+        return {"": sample(2_000, held_out(3))}
 
 
 TASK = Jets()

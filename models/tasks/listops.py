@@ -15,7 +15,7 @@ from torch import Tensor
 from models.architectures import Size
 from models.pack import Pack
 from models.signature import IdsColumn, Output, Signature
-from models.tasks.task import Batch, Recipe, Task
+from models.tasks.task import Batch, Recipe, Task, held_out
 
 DIGITS = tuple("0123456789")
 OPERATORS = ("[MIN", "[MAX", "[MED", "[SM")
@@ -167,10 +167,10 @@ class ListOps(Task):
         return sample(self.sequences, self.trained_lengths, generator)
 
     def validation(self) -> Batch:
-        return sample(1_000, self.trained_lengths, torch.Generator().manual_seed(2))
+        return sample(1_000, self.trained_lengths, held_out(2))
 
     def tests(self) -> dict[str, Batch]:
-        return {"": sample(2_000, self.trained_lengths, torch.Generator().manual_seed(3))}
+        return {"": sample(2_000, self.trained_lengths, held_out(3))}
 
 
 TASK = ListOps()

@@ -14,7 +14,7 @@ from torch.nn.functional import l1_loss
 from models.architectures import Size
 from models.pack import Pack
 from models.signature import Output, Signature, VectorColumn
-from models.tasks.task import Batch, Outputs, Recipe, Task
+from models.tasks.task import Batch, Outputs, Recipe, Task, held_out
 
 BATCH = 256
 LARGEST = 99
@@ -44,10 +44,10 @@ class MaxRegression(Task):
         return self.sets(BATCH, generator)
 
     def validation(self) -> Batch:
-        return self.sets(10_000, torch.Generator().manual_seed(2))
+        return self.sets(10_000, held_out(2))
 
     def tests(self) -> dict[str, Batch]:
-        return {"": self.sets(10_000, torch.Generator().manual_seed(3))}
+        return {"": self.sets(10_000, held_out(3))}
 
     def loss(self, outputs: Outputs, batch: Batch) -> Tensor:
         return l1_loss(outputs["max"], batch.targets["max"])

@@ -19,7 +19,7 @@ from models import config
 from models.architectures import Size
 from models.pack import Pack
 from models.signature import Output, Signature, VectorColumn
-from models.tasks.task import Batch, Outputs, Recipe, Task
+from models.tasks.task import Batch, Outputs, Recipe, Task, held_out
 
 K, D = 4, 2
 SIGMA, REACH = 0.3, 4.0
@@ -106,10 +106,10 @@ class MixtureOfGaussians(Task):
         return self.sets(BATCH, generator)
 
     def validation(self) -> Batch:
-        return self.sets(200, torch.Generator().manual_seed(2))
+        return self.sets(200, held_out(2))
 
     def tests(self) -> dict[str, Batch]:
-        return {"": self.sets(1_000, torch.Generator().manual_seed(3))}
+        return {"": self.sets(1_000, held_out(3))}
 
     def config(self, architecture: str) -> config.ModelConfig:
         """As in the paper's decoder, one seed per cluster, and seeds that see each other."""

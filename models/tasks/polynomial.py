@@ -15,7 +15,7 @@ from torch import Tensor
 from models import config
 from models.pack import Pack
 from models.signature import Output, Signature, VectorColumn
-from models.tasks.task import Batch, Outputs, Recipe, Task
+from models.tasks.task import Batch, Outputs, Recipe, Task, held_out
 
 BATCH = 512
 
@@ -86,7 +86,7 @@ class Polynomial(Task):
         return -figures["relative_error"]
 
     def _fresh(self, sequences: int, seed: int) -> Batch:
-        return sample(sequences, torch.Generator().manual_seed(seed), self.n, self.d)
+        return sample(sequences, held_out(seed), self.n, self.d)
 
 
 TASK = Polynomial()

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from models.pack import Pack
 from models.signature import Output, Signature, VectorColumn
-from models.tasks.task import Batch, Outputs, Recipe, Task
+from models.tasks.task import Batch, Outputs, Recipe, Task, held_out
 
 BATCH = 128
 
@@ -54,10 +54,10 @@ class SortRank(Task):
         return self.sets(BATCH, generator)
 
     def validation(self) -> Batch:
-        return self.sets(1_000, torch.Generator().manual_seed(2))
+        return self.sets(1_000, held_out(2))
 
     def tests(self) -> dict[str, Batch]:
-        return {"": self.sets(1_000, torch.Generator().manual_seed(3))}
+        return {"": self.sets(1_000, held_out(3))}
 
     def figures(self, outputs: Outputs, batch: Batch) -> dict[str, float]:
         lengths = batch.pack.spread(batch.pack.lengths)

@@ -12,7 +12,7 @@ from torch import Tensor
 from models.architectures import Size
 from models.pack import Pack
 from models.signature import Output, Signature, VectorColumn
-from models.tasks.task import Batch, Recipe, Task
+from models.tasks.task import Batch, Recipe, Task, held_out
 
 D = 4
 BATCH = 512
@@ -57,10 +57,10 @@ class SumOfSquares(Task):
         return self.sets(BATCH, generator)
 
     def validation(self) -> Batch:
-        return self.sets(5_000, torch.Generator().manual_seed(2))
+        return self.sets(5_000, held_out(2))
 
     def tests(self) -> dict[str, Batch]:
-        return {"": self.sets(5_000, torch.Generator().manual_seed(3))}
+        return {"": self.sets(5_000, held_out(3))}
 
     def sets(self, count: int, generator: torch.Generator) -> Batch:
         """Fresh sets of the trained lengths."""

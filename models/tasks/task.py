@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
@@ -18,6 +19,7 @@ from models.pack import Pack
 from models.signature import Output, Signature
 
 Outputs = Mapping[str, Tensor]
+HELD_OUT = 2**31  # seeds from here on are not for training; generators know 32 bits of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +34,12 @@ class Batch:
 class Recipe:
     """How to train: optimiser steps, the peak of the rate, and what keeps it stable."""
 
-    steps: int
-    learning_rate: float
-    weight_decay: float = 0.0
-    evaluate_every: int = 500
-    clip: float | None = 1.0
-    patience: int | None = None
+    steps: PositiveInt
+    learning_rate: PositiveFloat
+    weight_decay: NonNegativeFloat = 0.0
+    evaluate_every: PositiveInt = 500
+    clip: PositiveFloat | None = 1.0
+    patience: PositiveInt | None = None
 
 
 class Task(ABC):
@@ -56,15 +58,15 @@ class Task(ABC):
 
     def validation(self) -> Batch:
         """Data that chooses the step to keep; fresh where data are endless."""
-        return self.batch(torch.Generator().manual_seed(2))
+        return self.batch(held_out(2))
 
     def tests(self) -> dict[str, Batch]:
         """Data read once, after training; figures carry the name, "" for the only one."""
-        return {"": self.batch(torch.Generator().manual_seed(3))}
+        return {"": self.batch(held_out(3))}
 
     def fitting(self) -> Pack:
         """Training inputs whose statistics the model takes."""
-        return self.batch(torch.Generator().manual_seed(1)).pack
+        return self.batch(held_out(1)).pack
 
     def config(self, architecture: str) -> ModelConfig:
         """The model of that architecture for this task; ValueError when there can be none.
@@ -75,6 +77,11 @@ class Task(ABC):
         if architecture in BOUNDED and shape.max_length is None:
             shape = shape.model_copy(update={"max_length": self.trained_lengths[1]})
         return build(architecture, shape, self.size)
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells data apart that are not drawn by a seed."""
+        return ""
 
     def state(self) -> dict[str, Any]:
         """What the next batch depends on besides the generator: nothing, where data are drawn."""
@@ -113,18 +120,28 @@ class Task(ABC):
 def output_loss(output: Output, found: Tensor, wanted: Tensor) -> Tensor:
     """Cross-entropy of classes, binary where there is one logit; mean squared error of numbers.
 
-    Errors count in the output's scale, so that outputs in large units do not drown others.
+    Errors count in the output's scale, so that large units do not drown others. Without any row,
+    as in a batch of empty sequences with an output per token, there is nothing to lose.
     """
+    if not len(found):
+        return found.sum()
     if output.kind == "regression":
-        return ((found - wanted.view_as(found)) / output.scale).square().mean()
+        scale = torch.tensor(output.scale or (1.0,), device=found.device)
+        return ((found - wanted.view_as(found)) / scale).square().mean()
     if output.width == 1:
         return binary_cross_entropy_with_logits(found[:, 0], wanted.to(found.dtype))
     return cross_entropy(found, wanted)
 
 
 def output_figure(output: Output, found: Tensor, wanted: Tensor) -> tuple[str, float]:
-    """The figure people read: accuracy, or the root of the mean squared error."""
+    """The figure people read: accuracy, or the root of the mean squared error; of no row, 0."""
     if output.kind == "regression":
-        return "rmse", (found - wanted.view_as(found)).square().mean().sqrt().item()
+        errors = (found - wanted.view_as(found)).square()
+        return "rmse", errors.mean().sqrt().item() if len(found) else 0.0
     chosen = found[:, 0] > 0 if output.width == 1 else found.argmax(1)
-    return "accuracy", (chosen == wanted).float().mean().item()
+    return "accuracy", (chosen == wanted).float().mean().item() if len(found) else 0.0
+
+
+def held_out(part: int) -> torch.Generator:
+    """Randomness of data that no training run draws, whatever its seed."""
+    return torch.Generator().manual_seed(HELD_OUT + part)

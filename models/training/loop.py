@@ -41,6 +41,8 @@ class Loop:
 
         Raises FloatingPointError naming the step whose loss is not a finite number.
         """
+        if self.step:  # before a step, so that weights are judged with features they have seen
+            self.model.redraw(self.step, self.features)
         batch = moved(self.task.batch(self.batches), self.device)
         loss = self._loss(batch)
         self.step += 1
@@ -52,7 +54,6 @@ class Loop:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.task.recipe.clip)
         self.optimiser.step()
         self.schedule.step()
-        self.model.redraw(self.step, self.features)
         return number, batch.pack.tokens
 
     def judge(self, score: float) -> None:

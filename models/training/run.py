@@ -23,6 +23,7 @@ from models.training.model_card import write_model_card
 from models.training.progress import Progress, draw_curve
 
 STATE, CURVE = "training.pt", "curve.png"
+WHAT = {"recipe": "settings of the training", "model": "settings of the model", "data": "data"}
 
 
 class TrainingError(Exception):
@@ -127,6 +128,7 @@ def _identity(task: Task, architecture: str, seed: int, steps: int, model: Model
         "seed": seed,
         "steps": steps,
         "recipe": asdict(task.recipe),
+        "data": task.fingerprint,
         "model": model.config.model_dump_json(),
     }
 
@@ -149,7 +151,7 @@ def _read(path: Path, run: State) -> State:
     for key in ("task", "architecture", "seed", "steps"):
         if begun[key] != run[key]:
             raise TrainingError(f"{path}: the run's {key} is {begun[key]!r}, not {run[key]!r}")
-    for key in ("recipe", "model"):
+    for key in ("recipe", "model", "data"):
         if begun[key] != run[key]:
-            raise TrainingError(f"{path}: the run was begun with another {key}")
+            raise TrainingError(f"{path}: the run was begun with other {WHAT[key]}")
     return state

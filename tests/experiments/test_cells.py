@@ -85,3 +85,11 @@ def test_a_failing_cell_loses_nothing_of_the_others(tmp_path: Path) -> None:
 def test_cells_run_in_processes_of_one_thread(tmp_path: Path) -> None:
     found = compute(tmp_path / "some.json", {"a": (1,), "b": (2,)}, threads, 1)
     assert [one["threads"] for one in found.values()] == [1, 1]
+
+
+@pytest.mark.usefixtures("inline")
+def test_a_cell_with_other_arguments_is_computed_again(tmp_path: Path) -> None:
+    path = tmp_path / "some.json"
+    compute(path, {"a": (1,), "b": (2,)}, doubled, 1)
+    found = compute(path, {"a": (1,), "b": (5,)}, doubled, 1)
+    assert [one["twice"] for one in found.values()] == [2, 10]

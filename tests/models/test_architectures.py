@@ -8,13 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.architectures import Size, build
+from models.heads import SequenceHead
 from models.layers.layer import SummaryLayer
 from models.model import Block
 from models.pack import Pack
 from models.signature import IdsColumn, Signature
-from models.summary import merge
+from models.summary import Merge, merge
 from tests.models import small
 
+RAW = ("sumformer-polynomial", small.TABLE)  # their blocks read the bare vectors
 LENGTHS = st.lists(st.integers(0, 120), min_size=1, max_size=6)
 
 
@@ -88,25 +90,35 @@ def test_a_pack_of_nothing_has_no_rows(name: str) -> None:
     assert all(len(rows) == 0 for rows in found.values())
 
 
+def summing(name: str) -> list[tuple[Merge, Block | SequenceHead]]:
+    """Everything in a model that takes a summary, with how its summaries merge."""
+    model = small.model(name)
+    blocks = [b for b in model.blocks if isinstance(b, Block)]
+    found: list[tuple[Merge, Block | SequenceHead]] = [
+        (b.mixing.merge, b) for b in blocks if isinstance(b.mixing, SummaryLayer)
+    ]
+    heads = [h for h in model.heads if isinstance(h, SequenceHead)]
+    return [*found, *((h.pool.merge, h) for h in heads)]
+
+
 @pytest.mark.parametrize("name", small.NAMES)
 @given(drawn=LENGTHS, cut=st.integers(0, 120))
 @settings(max_examples=8, deadline=None)
 def test_summaries_of_parts_merge_into_the_summary_of_the_whole(
     name: str, drawn: list[int], cut: int
 ) -> None:
-    model, lengths = small.model(name), lengths_for(name, drawn)
-    block = model.blocks[0]
-    assert isinstance(block, Block)
-    if not isinstance(block.mixing, SummaryLayer):
-        return
-    width = model.config.hidden_widths()[0]
-    hidden = torch.rand(sum(lengths), width, dtype=torch.float64)
-    whole = block.contribution(hidden, small.of(hidden, lengths))
+    lengths = lengths_for(name, drawn)
     heads = [min(cut, n) for n in lengths]
-    first, rest = _halves(hidden, lengths, heads)
-    merged = merge(block.mixing.merge, block.contribution(*first), block.contribution(*rest))
-    for field, rows in whole.items():
-        torch.testing.assert_close(merged[field], rows)
+    parts = summing(name)
+    assert parts
+    for how, part in parts:
+        width = 2 if name in RAW and isinstance(part, Block) else 16
+        hidden = torch.rand(sum(lengths), width, dtype=torch.float64)
+        whole = part.contribution(hidden, small.of(hidden, lengths))
+        first, rest = _halves(hidden, lengths, heads)
+        merged = merge(how, part.contribution(*first), part.contribution(*rest))
+        for field, rows in whole.items():
+            torch.testing.assert_close(merged[field], rows)
 
 
 class _Later(Pack):
@@ -144,8 +156,16 @@ def test_every_weight_takes_part(name: str) -> None:
     model = small.model(name)
     found = model(small.pack(lengths_for(name, [7, 120, 3])))
     torch.autograd.backward(torch.stack([rows.square().sum() for rows in found.values()]).sum())
-    idle = [k for k, p in model.named_parameters() if p.grad is None]
-    assert not idle
+    idle = [k for k, p in model.named_parameters() if p.grad is None or not p.grad.any()]
+    assert idle == []
+
+
+def test_fields_of_the_mixing_layer_can_be_set() -> None:
+    size = Size(width=16, layer={"sharing": "layerwise", "projection_dim": 5})
+    own = build("linformer", small.signature("linformer"), size)
+    assert [block.mixing.model_dump()["sharing"] for block in own.blocks] == ["layerwise"] * 2
+    with pytest.raises(ValueError, match="sharing"):
+        build("performer", small.signature("performer"), size)
 
 
 def test_an_unknown_architecture_is_refused_with_the_known_ones() -> None:

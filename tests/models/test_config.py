@@ -60,7 +60,9 @@ def test_an_impossible_config_is_refused_with_the_reason(
         ({"context": [VECTORS]}, "names must differ"),
         ({"min_length": 5, "max_length": 4}, "max_length 4 is below min_length 5"),
         ({"outputs": [{"per": "token", "width": 2, "labels": ["a"]}]}, "1 labels for a width of 2"),
-        ({"outputs": [{**CLASSES, "scale": 2}]}, "a classification has no scale"),
+        ({"outputs": [{"per": "token", "width": 2, "scale": [1]}]}, "1 numbers for a width of 2"),
+        ({"outputs": [{**CLASSES, "labels": ["a", "a"]}]}, "labels must differ: a, a"),
+        ({"outputs": [{**CLASSES, "scale": [2, 2]}]}, "a classification has no scale"),
     ],
 )
 def test_an_impossible_signature_is_refused_with_the_reason(

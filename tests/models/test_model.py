@@ -9,6 +9,7 @@ from torch import Tensor
 
 from models import config
 from models.architectures import Size, build
+from models.embedding import Standardised, Time, sinusoids
 from models.layers.sumformer import SumformerLayer
 from models.model import Block, Model
 from models.pack import Pack
@@ -163,7 +164,7 @@ def test_times_count_from_the_first_token_of_each_sequence(mixed: Model) -> None
 
 @pytest.mark.parametrize("per", ["token", "sequence"])
 def test_a_regression_answers_in_its_own_units(per: Any) -> None:
-    def made(**units: float) -> Model:
+    def made(**units: tuple[float, ...]) -> Model:
         torch.manual_seed(0)
         shape = Signature(
             columns=(VectorColumn(width=2),), outputs=(Output(per=per, width=3, **units),)
@@ -171,8 +172,14 @@ def test_a_regression_answers_in_its_own_units(per: Any) -> None:
         return Model(build("sumformer", shape, Size(width=8)))
 
     pack = Pack({"x": torch.randn(7, 2)}, torch.tensor([3, 4]))
-    plain, units = made()(pack)["y"], made(scale=20.0, offset=1000.0)(pack)["y"]
-    torch.testing.assert_close(units, 20 * plain + 1000)
+    plain = made()(pack)["y"]
+    units = made(scale=(20.0, 1.0, 2.0), offset=(1000.0, 0.0, -7.0))(pack)["y"]
+    wanted = plain * torch.tensor([20.0, 1.0, 2.0]) + torch.tensor([1000.0, 0.0, -7.0])
+    torch.testing.assert_close(units, wanted)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = made(scale=(1.0,) * 3, offset=(1e5,) * 3)(pack)["y"]
+    assert mixed.dtype == torch.float32
+    assert len(mixed.unique()) > 2  # bfloat16 knows one number there
 
 
 @pytest.mark.parametrize("position", ["sinusoidal", "learned"])
@@ -211,3 +218,22 @@ def test_rotary_positions_tell_orders_apart(name: str) -> None:
     x = torch.randn(7, 2)
     rows, other = (model(Pack({"x": v}, torch.tensor([7])))["y"] for v in (x, x.flip(0)))
     assert not torch.allclose(rows, other.flip(0))
+
+
+def test_a_feature_that_never_varies_is_only_centred() -> None:
+    scale = Standardised(3)
+    scale.fit(torch.tensor([[0.1, 123.456, 1e20], [0.1, 123.456, 3e20]]).repeat(50, 1))
+    assert scale.std[:2].tolist() == [1, 1]
+    assert scale.std[2].item() == pytest.approx(1e20, rel=1e-3)
+
+
+def test_short_wavelengths_are_seen_at_long_times() -> None:
+    own = Time(TimeColumn(name="t", shortest=1e-3, longest=3e7))
+    times = torch.linspace(0, 3e7, 1000, dtype=torch.float64)
+    torch.testing.assert_close(own(times).double(), own.double()(times), atol=1e-5, rtol=0)
+
+
+def test_places_far_out_are_told_apart_exactly() -> None:
+    far = torch.tensor([1_000_000])
+    single = sinusoids(far, 16, torch.float32)
+    torch.testing.assert_close(single.double(), sinusoids(far, 16, torch.float64))

@@ -8,6 +8,7 @@ import torch
 from models import config
 from models.architectures import Size, build
 from models.compile import CompileError, Into, compile_sumformer
+from models.layers.performer import PerformerLayer
 from models.model import Block, Model
 from models.pack import Pack
 from models.signature import NumericColumn, Output, Signature, VectorColumn
@@ -70,7 +71,11 @@ def test_redrawn_features_do_not_change_a_compiled_performer() -> None:
     made = compile_sumformer(model, "performer", 30)
     block = made.blocks[0]
     assert isinstance(block, Block)
-    block.mixing.redraw(torch.Generator().manual_seed(7))  # type: ignore[operator]
+    assert isinstance(block.mixing, PerformerLayer)
+    block.mixing.redraw_every = 1
+    before = block.mixing.omega.clone()
+    block.mixing.redraw(1, torch.Generator().manual_seed(7))
+    assert not torch.equal(block.mixing.omega, before)
     assert error(model, made, 30) <= 1e-10
 
 

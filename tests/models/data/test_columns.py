@@ -93,14 +93,14 @@ def test_the_signature_is_that_of_the_data(tmp_path: Path) -> None:
 def test_a_regression_is_in_the_scale_of_its_training_targets(tmp_path: Path) -> None:
     targets = [[1000.0], [1000.0, 1030.0], [1000.0, 1030.0, 1015.0], [1030.0]]
     following = splits(tmp_path, next=targets).signature.outputs[1]
-    assert following.offset == pytest.approx(1015)
-    assert following.scale == pytest.approx(13.887, abs=1e-3)
+    assert following.offset == pytest.approx((1015,))
+    assert following.scale == pytest.approx((13.887,), abs=1e-3)
 
 
 def test_targets_that_never_vary_keep_a_scale_of_one(tmp_path: Path) -> None:
     targets = [[7.0] * n for n in (1, 2, 3, 1)]
     following = splits(tmp_path, next=targets).signature.outputs[1]
-    assert (following.scale, following.offset) == (1.0, 7.0)
+    assert (following.scale, following.offset) == ((1.0,), (7.0,))
 
 
 def test_words_are_numbered_by_frequency_and_then_by_the_alphabet(tmp_path: Path) -> None:

@@ -18,14 +18,33 @@ from tests.models.training.doubling import Doubling
 def test_one_file_is_split_80_10_10_by_the_seed(tmp_path: Path) -> None:
     path, toml = write(tmp_path / "all.parquet", **rows(40)), told(tmp_path)
     first, same, other = (load_dataset(path, toml, seed).splits for seed in (0, 0, 1))
-    assert {name: len(part) for name, part in first.items()} == {
-        "train": 32,
-        "validation": 4,
-        "test": 4,
-    }
+    assert 26 <= len(first["train"]) <= 37
+    assert min(len(first["validation"]), len(first["test"])) >= 1
     assert torch.cat(list(first.values())).sort().values.tolist() == list(range(40))
     assert torch.equal(first["train"], same["train"])
     assert not torch.equal(first["train"], other["train"])
+
+
+def test_rows_keep_their_split_when_others_are_added(tmp_path: Path) -> None:
+    toml = told(tmp_path)
+    few, more = (
+        load_dataset(write(tmp_path / f"{count}.parquet", **rows(count)), toml).splits
+        for count in (40, 41)
+    )
+    for name, part in few.items():
+        assert set(part.tolist()) <= set(more[name].tolist())
+
+
+def test_a_batch_of_empty_sequences_has_nothing_to_lose(tmp_path: Path) -> None:
+    lengths = [9, 0, 9, 9]
+    columns: dict[str, Any] = {
+        "amt": [[1.0] * n for n in lengths],
+        "category": [["food"] * n for n in lengths],
+        "when": [[float(j) for j in range(n)] for n in lengths],
+        "x": [[[1.0, 2.0]] * n for n in lengths],
+        "next": [[1.0] * n for n in lengths],
+    }
+    assert "loss" in train(splits(tmp_path, TOML, **columns), "sumformer", tmp_path / "out")
 
 
 def test_files_of_a_folder_are_read_as_one(tmp_path: Path) -> None:

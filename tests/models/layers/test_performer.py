@@ -98,11 +98,20 @@ def test_wide_heads_do_not_underflow_in_float32(width: int) -> None:
     torch.testing.assert_close(found.double(), exact, atol=1e-4, rtol=1e-3)
 
 
+@pytest.mark.parametrize("scale", [1.0, 10.0, 40.0])
+def test_one_token_alone_reads_its_own_value_however_large_its_key(scale: float) -> None:
+    layer = softmax_layer(32).float()
+    hidden = scale * torch.randn(1, 8, generator=torch.Generator().manual_seed(0))
+    pack = small.of(hidden, [1])
+    wanted = layer.heads.merged(layer.heads.values(hidden))
+    torch.testing.assert_close(layer(hidden, pack), wanted)
+
+
 def test_redrawing_changes_the_features_and_a_seed_repeats_them() -> None:
     layer = softmax_layer(8)
     first = layer.omega.clone()
-    layer.redraw(torch.Generator().manual_seed(1))
+    layer.redraw(0, torch.Generator().manual_seed(1))
     second = layer.omega.clone()
-    layer.redraw(torch.Generator().manual_seed(1))
+    layer.redraw(0, torch.Generator().manual_seed(1))
     assert not torch.equal(first, second)
     assert torch.equal(layer.omega, second)

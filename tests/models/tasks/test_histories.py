@@ -65,7 +65,7 @@ def test_the_profile_is_needed() -> None:
     share = shares(batch) * thresholds(batch.pack.context)
     risk = batch.targets["risk"] == 1
     best = max(((share > cut) == risk).float().mean().item() for cut in share)
-    assert best < 0.9
+    assert best < 0.95
 
 
 def test_amounts_are_sometimes_missing_and_categories_sometimes_unknown() -> None:

@@ -76,3 +76,16 @@ def test_a_pair_that_makes_no_sense_is_refused_with_the_reason(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         load_task(task).config(architecture)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_no_training_seed_draws_what_is_held_out(task: str) -> None:
+    own = load_task(task)
+    batches = [own.batch(torch.Generator().manual_seed(seed)) for seed in range(5)]
+    for kept in (own.validation(), *own.tests().values()):
+        name, column = next(iter(kept.pack.columns.items()))
+        begin = column[:64].flatten()
+        if len(begin) < 64 or len(begin.unique()) < 10:
+            continue  # too little to tell
+        for batch in batches:
+            assert not torch.equal(batch.pack.columns[name].flatten()[: len(begin)], begin)
