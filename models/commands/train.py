@@ -9,8 +9,9 @@ Written to the folder: config.json and model.safetensors (the step that did best
 data), metrics.jsonl, curve.png. The same seed gives the same checkpoint on the same machine. A
 run that was stopped goes on with --resume. Test figures are printed once, at the end.
 
-Your own data are Parquet: one row per sequence, list columns for what is per token. A folder may
-hold train, validation and test.parquet, or any files, which are then split 80/10/10 by the seed.
+Your own data are Parquet or Arrow files: one row per sequence, list columns for what is per token.
+A folder may hold train, validation and test.parquet (.arrow, .feather), or any files, which are
+then split 80/10/10 by the seed.
 The TOML file says what the columns mean:
 
     name = "churn"
@@ -61,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_data_arguments(parser: argparse.ArgumentParser) -> None:
     """One's own data."""
-    parser.add_argument("--data", type=Path, metavar="PARQUET", help="file, or folder of files")
+    parser.add_argument("--data", type=Path, metavar="PATH", help="file, or folder of files")
     parser.add_argument("--columns", type=Path, metavar="TOML", help="what the columns mean")
 
 

@@ -1,4 +1,4 @@
-"""One's own ragged data as a task: Parquet files, and a TOML file that says what they mean.
+"""One's own ragged data as a task: Parquet or Arrow files, and a TOML file on what they mean.
 
 One row per sequence; what is per token lies in list columns. All of it is held in memory, end to
 end and unpadded.
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from models.data.fit import fit
-from models.data.rows import Rows, read_files
+from models.data.rows import FORMATS, Rows, read_files
 from models.data.spec import DataError, DatasetSpec, read_spec
 from models.data.store import Store, encode
 from models.pack import Pack
@@ -86,9 +86,9 @@ class DatasetTask(Task):
 
 
 def load_dataset(data: Path, columns: Path, seed: int = 0) -> DatasetTask:
-    """The task of learning from the rows of a Parquet file or a folder of them.
+    """The task of learning from the rows of a Parquet or Arrow file or a folder of them.
 
-    A folder with train, validation and test.parquet is split so; anything else 80/10/10 by the
+    A folder with files named train, validation and test is split so; anything else 80/10/10 by the
     seed. Raises DataError naming the file, row and column of what cannot be used.
     """
     spec = read_spec(columns)
@@ -120,8 +120,8 @@ def _read(
     data: Path, spec: DatasetSpec, seed: int, wanted: Sequence[str]
 ) -> tuple[Rows, dict[str, Tensor]]:
     """All rows, and the numbers of those of each split that has any."""
-    named = {name: data / f"{name}.parquet" for name in SPLITS}
-    named = {name: path for name, path in named.items() if path.is_file()}
+    found = {path.stem: path for path in _readable(data)}
+    named = {name: found[name] for name in SPLITS if name in found}
     if not named:
         rows = read_files(_files(data), spec)
         splits = _divide(len(rows.lengths), seed)
@@ -129,7 +129,7 @@ def _read(
         _refuse_strangers(data)
         named = {name: path for name, path in named.items() if name in wanted}
         if not named:
-            raise DataError(f"{data}: there is no {wanted[0]}.parquet")
+            raise DataError(f"{data}: there is no file of the {wanted[0]} rows")
         rows = read_files(list(named.values()), spec)
         splits, start = {}, 0
         for name, (_, count) in zip(named, rows.at.files, strict=True):
@@ -139,18 +139,27 @@ def _read(
 
 
 def _refuse_strangers(data: Path) -> None:
-    """Beside train, validation and test.parquet any other file would go unread."""
-    for path in sorted(data.glob("*.parquet")):
-        if path.stem not in SPLITS:
+    """Beside the files of splits any other would go unread, and of two of a split one."""
+    seen: set[str] = set()
+    for path in _readable(data):
+        if path.stem not in SPLITS or path.stem in seen:
             raise DataError(f"{path}: beside files named as splits it must be one: {SPLITS}")
+        seen.add(path.stem)
+
+
+def _readable(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if path.suffix in FORMATS)
 
 
 def _files(data: Path) -> list[Path]:
-    if data.is_file():
+    if data.is_file() and data.suffix in FORMATS:
         return [data]
-    found = sorted(data.glob("*.parquet"))
+    found = _readable(data)
     if not found:
-        raise DataError(f"{data}: {'no Parquet file in it' if data.is_dir() else 'not there'}")
+        known = ", ".join(FORMATS)
+        raise DataError(f"{data}: {f'no data in it ({known})' if data.exists() else 'not there'}")
     return found
 
 

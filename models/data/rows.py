@@ -1,4 +1,4 @@
-"""The rows of Parquet files as the columns, context and outputs that a TOML file names."""
+"""The rows of Parquet or Arrow files as the columns, context and outputs that a TOML file names."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from models.data.spec import DataError, DatasetSpec, OutputSpec, Source
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+FORMATS = {".parquet": "parquet", ".arrow": "ipc", ".feather": "ipc"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,15 +118,16 @@ def _source(name: str, own: Source) -> str:
 def _table(path: Path, spec: DatasetSpec) -> pa.Table:
     """The columns that are named; DataError lists those present where one is missing."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
+    import pyarrow.dataset as pd
 
     groups = (spec.columns, spec.context, spec.outputs)
     wanted = [_source(name, own) for group in groups for name, own in group.items()]
     try:
-        present = pq.read_schema(path).names
-        missing = [column for column in wanted if column not in present]
+        file = pd.dataset(path, format=FORMATS[path.suffix])
+        missing = [column for column in wanted if column not in file.schema.names]
         if missing:
-            raise DataError(f"{path}: no column {missing[0]!r}; there are {', '.join(present)}")
-        return pq.read_table(path, columns=list(dict.fromkeys(wanted)))
+            present = ", ".join(file.schema.names)
+            raise DataError(f"{path}: no column {missing[0]!r}; there are {present}")
+        return file.to_table(columns=list(dict.fromkeys(wanted)))
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{path}: {' '.join(str(error).split())}") from error

@@ -160,6 +160,18 @@ def test_every_weight_takes_part(name: str) -> None:
     assert idle == []
 
 
+@pytest.mark.parametrize("name", small.NAMES)
+def test_mixed_precision_gives_about_the_same_answer_and_finite_gradients(name: str) -> None:
+    model, packed = small.model(name).float(), small.pack(lengths_for(name, [7, 0, 120, 1]))
+    packed = Pack({"x": packed.columns["x"].float()}, packed.lengths)
+    exact = model(packed)["a"]
+    with torch.autocast("cpu", torch.bfloat16):
+        found = model(packed)["a"].float()
+    torch.autograd.backward(found.square().sum())
+    assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
+    assert (found - exact).norm() < 0.05 * exact.norm()
+
+
 def test_fields_of_the_mixing_layer_can_be_set() -> None:
     size = Size(width=16, layer={"sharing": "layerwise", "projection_dim": 5})
     own = build("linformer", small.signature("linformer"), size)

@@ -3,6 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pyarrow.feather as feather
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -45,6 +47,14 @@ def test_a_batch_of_empty_sequences_has_nothing_to_lose(tmp_path: Path) -> None:
         "next": [[1.0] * n for n in lengths],
     }
     assert "loss" in train(splits(tmp_path, TOML, **columns), "sumformer", tmp_path / "out")
+
+
+@pytest.mark.parametrize("suffix", ["arrow", "feather"])
+def test_arrow_files_are_read_like_parquet(tmp_path: Path, suffix: str) -> None:
+    toml, path = told(tmp_path), write(tmp_path / "all.parquet", **rows(40))
+    other = tmp_path / f"all.{suffix}"
+    feather.write_feather(pq.read_table(path), other)
+    assert load_dataset(other, toml).fingerprint == load_dataset(path, toml).fingerprint
 
 
 def test_files_of_a_folder_are_read_as_one(tmp_path: Path) -> None:
@@ -141,7 +151,7 @@ def test_a_split_needs_no_other_file(tmp_path: Path) -> None:
     write(tmp_path / "new" / "test.parquet")
     task = load_split(tmp_path / "new", told(tmp_path), 0, "test", shape)
     assert task.tests()[""].pack.sequences == 4
-    with pytest.raises(DataError, match=r"new: there is no train\.parquet"):
+    with pytest.raises(DataError, match="new: there is no file of the train rows"):
         load_split(tmp_path / "new", told(tmp_path), 0, "train", shape)
 
 

@@ -204,8 +204,11 @@ def test_a_score_that_is_no_number_stops_the_run(tmp_path: Path) -> None:
         train(Scored([float("nan")]), ARCHITECTURE, tmp_path)
 
 
-def test_lines_are_train_and_validation_in_turn_and_the_test_at_last(tmp_path: Path) -> None:
+def test_a_run_tells_train_and_validation_in_turn_the_test_at_last_and_a_curve(
+    tmp_path: Path,
+) -> None:
     figures = train(Doubling(), ARCHITECTURE, tmp_path, steps=5)
+    assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
     lines = metrics(tmp_path)
     assert [(line["split"], line["step"]) for line in lines[:-1]] == [
         (split, step) for step in (2, 4, 5) for split in ("train", "validation")
@@ -216,13 +219,8 @@ def test_lines_are_train_and_validation_in_turn_and_the_test_at_last(tmp_path: P
 
 
 def test_a_test_that_has_a_name_gives_it_to_its_figures(tmp_path: Path) -> None:
-    figures = train(Doubling(), ARCHITECTURE, tmp_path)
-    assert figures.keys() == {"loss", "rmse", "loss_at_7", "rmse_at_7"}
-
-
-def test_the_curve_is_a_png(tmp_path: Path) -> None:
-    train(Doubling(), ARCHITECTURE, tmp_path)
-    assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
+    figures = set(train(Doubling(), ARCHITECTURE, tmp_path))
+    assert figures == {"loss", "rmse", "loss_at_7", "rmse_at_7"}
 
 
 def test_an_unknown_architecture_is_refused(tmp_path: Path) -> None:
