@@ -37,7 +37,7 @@ class Run:
         return f"`sumserve train {self.task} --architecture {self.architecture}{steps}`"
 
 
-SHORT = 2_000
+SHORT = 1_000
 DIGITS = [
     Run("digits", architecture, "accuracy", SHORT)
     for architecture in (
