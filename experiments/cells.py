@@ -56,7 +56,7 @@ def compute(
     """
     done: dict[str, Cell] = json.loads(path.read_text())["cells"] if path.exists() else {}
     asked = {key: plain(arguments) for key, arguments in wanted.items()}
-    done = {key: cell for key, cell in done.items() if cell["arguments"] == asked.get(key)}
+    done = {key: cell for key, cell in done.items() if cell.get("arguments") == asked.get(key)}
     todo = {key: arguments for key, arguments in wanted.items() if key not in done}
     path.parent.mkdir(parents=True, exist_ok=True)
     context = get_context("spawn")

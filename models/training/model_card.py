@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from models.checkpoint import Card
+from models.checkpoint import Card, Checkpoint
 from models.model import Model
 from models.signature import Output, Signature
 from models.tasks import TASKS
@@ -18,10 +18,10 @@ NAME = "README.md"
 
 
 def write_model_card(
-    folder: Path, task: Task, card: Card, model: Model, figures: Mapping[str, float]
+    folder: Path, task: Task, made: Checkpoint, figures: Mapping[str, float], steps: int
 ) -> None:
-    """Write what the model is, what it was trained on, and how well it does."""
-    shape = card.model.signature
+    """Write what the model is, what it was trained on for how many steps, and how well it does."""
+    card, model, shape = made.card, made.model, made.card.model.signature
     parts = [
         f"# {card.name}: {card.model.architecture}",
         _about(task),
@@ -32,16 +32,16 @@ def write_model_card(
         "## Figures on test data",
         _figures(figures),
         "## Made by",
-        _command(card),
+        _command(card, None if steps == task.recipe.steps else steps),
         f"torch {torch.__version__}; metrics.jsonl and curve.png show the run. Apache-2.0.",
     ]
     (folder / NAME).write_text("\n\n".join(part for part in parts if part) + "\n")
 
 
-def _command(card: Card) -> str:
+def _command(card: Card, steps: int | None) -> str:
     what = card.task if card.task in TASKS else "--data ... --columns ..."
     own = f"--architecture {card.model.architecture} --seed {card.seed}"
-    return f"    sumserve train {what} {own}"
+    return f"    sumserve train {what} {own}" + (f" --steps {steps}" if steps else "")
 
 
 def _about(task: Task) -> str:

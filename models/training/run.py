@@ -56,7 +56,7 @@ def train(
     title = f"{task.name}, {architecture}"
     with Progress(folder, f"train {title}", steps, state["lines"]) as progress:
         _optimise(loop, steps, progress, folder / STATE, run)
-        figures = _finish(loop, folder, seed)
+        figures = _finish(loop, folder, seed, steps)
         progress.write("test", loop.kept_at, seed=seed, **figures)
     draw_curve(progress.lines, folder / CURVE, title)
     (folder / STATE).unlink()
@@ -101,7 +101,7 @@ def _optimise(loop: Loop, steps: int, progress: Progress, path: Path, run: State
             _save(path, {"run": run, "lines": progress.lines, "loop": loop.state()})
 
 
-def _finish(loop: Loop, folder: Path, seed: int) -> dict[str, float]:
+def _finish(loop: Loop, folder: Path, seed: int, steps: int) -> dict[str, float]:
     """Save the best weights, test them, and write the model card."""
     task, model = loop.task, loop.model
     model.load_state_dict(loop.kept)
@@ -116,7 +116,7 @@ def _finish(loop: Loop, folder: Path, seed: int) -> dict[str, float]:
     )
     Checkpoint(card, model).save(folder)
     figures = figures_of_tests(task, model, loop.device)
-    write_model_card(folder, task, card, model, figures)
+    write_model_card(folder, task, Checkpoint(card, model), figures, steps)
     return figures
 
 

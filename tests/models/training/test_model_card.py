@@ -12,7 +12,7 @@ from tests.conftest import small_checkpoint
 @pytest.fixture
 def card(tmp_path: Path) -> str:
     saved = small_checkpoint("pooled")
-    write_model_card(tmp_path, load_task("jets"), saved.card, saved.model, {"mass_rmse": 9.12345})
+    write_model_card(tmp_path, load_task("jets"), saved, {"mass_rmse": 9.12345}, 70)
     return (tmp_path / "README.md").read_text()
 
 
@@ -30,4 +30,7 @@ def test_a_card_says_that_simulated_data_are_simulated(card: str) -> None:
 
 
 def test_a_card_of_own_data_names_the_command_for_own_data(card: str) -> None:
-    assert "sumserve train --data ... --columns ... --architecture sumformer --seed 5" in card
+    assert (
+        "sumserve train --data ... --columns ... --architecture sumformer --seed 5 --steps 70"
+        in card
+    )
