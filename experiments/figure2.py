@@ -2,7 +2,8 @@
 
 Target x1 + 7 x1^2 + 3 x1 (x2 + x3)^3, component-wise. Two settings: the paper's 2,000 fixed points
 and 200 epochs, and fresh points at every step. Beside them the paper's figure, phi(x) = x given
-(the oracle), and the best predictor that sees no other token.
+(the oracle), and the best predictor that sees no other token. The fixed points are fitted with a
+weight decay of 0.1: without it wide phi learn them by heart (d = 7, d' = 512: 0.083, not 0.062).
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ Setting = Literal["fixed", "fresh"]
 WIDTHS = tuple(range(1, 11))
 LATENTS = tuple(2**k for k in range(12))
 BUDGETS = {
-    "fixed": Budget(steps=200 * POINTS // BATCH, batch=BATCH),
+    "fixed": Budget(steps=200 * POINTS // BATCH, batch=BATCH, decay=0.1),
     "fresh": Budget(steps=12_000, batch=100),
 }
 SMOKE = Budget(steps=20, batch=BATCH, every=10)

@@ -27,6 +27,7 @@ class Budget:
     batch: int = 50
     rate: float = 3e-3
     every: int = 500
+    decay: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,9 @@ def fresh(target: Target, batch: int, n: int, d: int, generator: torch.Generator
 def fit(model: Model, batches: Iterator[Sets], held_out: Sets, budget: Budget) -> list[float]:
     """Minimise the squared error -> the relative L2 error on held-out data at every validation."""
     scale = held_out.wanted.std()
-    optimiser = torch.optim.AdamW(model.parameters(), budget.rate, weight_decay=0.0, fused=True)
+    optimiser = torch.optim.AdamW(
+        model.parameters(), budget.rate, weight_decay=budget.decay, fused=True
+    )
     schedule = OneCycleLR(optimiser, budget.rate, total_steps=budget.steps, final_div_factor=1e3)
     curve = [error(model, held_out)]
     for step in range(1, budget.steps + 1):
