@@ -213,6 +213,12 @@ def draw(found: Mapping[str, Cell], path: Path) -> None:
     made.savefig(path, dpi=120)
 
 
+READING = """\
+The strided layer grows more slowly than its connections, which go as n^1.5: its four projections
+are linear, and its tiles of sqrt(n) by sqrt(n) keep the processor busier the larger they are. The
+dense layer's memory is linear because its scores are never all there at once."""
+
+
 def main() -> None:
     """All measurements, the tables and the picture."""
     chosen = options("scaling", __doc__)
@@ -228,6 +234,7 @@ def main() -> None:
         by_length(found, "time", chosen.smoke),
         "## Peak memory in MiB",
         by_length(found, "memory", chosen.smoke),
+        READING,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,20 @@ def _text(value: Any) -> str:
 
 
 def write(path: Path, title: str, *parts: str) -> None:
-    """A Markdown page of paragraphs and tables."""
-    path.write_text("\n\n".join((f"# {title}", *parts)) + "\n")
+    """A Markdown page of paragraphs and tables, the picture, and where the numbers come from."""
+    picture = f"![{title}]({path.stem}.png)"
+    whole = (f"# {title}", *parts, picture, _origin(path.with_suffix(".json")))
+    path.write_text("\n\n".join(whole) + "\n")
     print(path.read_text())
+
+
+def _origin(cells: Path) -> str:
+    """The command, what it took and on what."""
+    made = json.loads(cells.read_text())
+    return (
+        f"`{made['command']}`: {len(made['cells'])} cells, {made['seconds']:,.0f} core seconds; "
+        f"torch {made['torch']}, {made['machine']}. Every cell: [{cells.name}]({cells.name})."
+    )
 
 
 def figure(rows: int, columns: int, size: tuple[float, float]) -> tuple[Any, Any]:

@@ -166,7 +166,7 @@ class Histories(Task):
         return sample(natural_lengths(256, generator), generator)
 
     def tests(self) -> dict[str, Batch]:
-        counts = {10: 1_000, 100: 500, 1_000: 200, 10_000: 40, 100_000: 10}
+        counts = {10: 1_000, 100: 500, 1_000: 200, 10_000: 40, 100_000: 10, 1_000_000: 6}
         return {str(length): self.of_length(length, count) for length, count in counts.items()}
 
     def of_length(self, length: int, count: int, seed: int = 3) -> Batch:

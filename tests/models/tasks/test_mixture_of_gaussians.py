@@ -9,7 +9,7 @@ from models.tasks.mixture_of_gaussians import SEEDED, SMALLEST, TASK, Mixture, s
 
 
 def test_the_true_parameters_reach_the_published_likelihood() -> None:
-    batch = TASK.sets(1_500, torch.Generator().manual_seed(0))
+    batch = TASK.tested(1_500, torch.Generator().manual_seed(0))
     found = truth(batch).log_likelihood(batch.pack).item()
     assert found == pytest.approx(-1.4726, abs=0.03)
 
@@ -30,7 +30,7 @@ def test_points_lie_around_the_means_by_the_weights() -> None:
 
 
 def test_lengths_are_100_to_500_and_means_fill_the_square() -> None:
-    batch = TASK.sets(2_000, torch.Generator().manual_seed(0))
+    batch = TASK.tested(2_000, torch.Generator().manual_seed(0))
     assert batch.pack.lengths.min() == 100
     assert batch.pack.lengths.max() == 500
     assert 3.9 < batch.targets["means"].abs().max() <= 4
@@ -54,7 +54,7 @@ def test_likelihood_and_em_agree_with_scikit_learn() -> None:
 
 
 def test_a_step_of_em_never_lowers_the_likelihood() -> None:
-    batch = TASK.sets(50, torch.Generator().manual_seed(0))
+    batch = TASK.tested(50, torch.Generator().manual_seed(0))
     rows = torch.randn(50, 20, generator=torch.Generator().manual_seed(1))
     figures = TASK.figures({"mixture": rows}, batch)
     assert figures["log_likelihood"] < figures["log_likelihood_after_em"] < figures["oracle"]
@@ -72,3 +72,14 @@ def test_there_is_a_seed_per_cluster(architecture: str) -> None:
     assert isinstance(head, SequenceHead)
     assert isinstance(head.pool, AttentionPool)
     assert (head.pool.seeds, head.pool.mix) == (4, True)
+
+
+def test_batches_hold_equally_many_points_in_few_or_many_sets() -> None:
+    generator = torch.Generator().manual_seed(0)
+    packs = [TASK.batch(generator).pack for _ in range(200)]
+    every = torch.cat([pack.lengths for pack in packs])
+    low, high = TASK.trained_lengths
+    assert low <= every.min() < low + 10
+    assert high - 30 < every.max() <= high
+    assert min(pack.sequences for pack in packs) < 10 < 50 < max(pack.sequences for pack in packs)
+    assert 2_000 < min(pack.tokens for pack in packs) <= max(pack.tokens for pack in packs) < 4_000
