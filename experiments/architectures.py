@@ -24,8 +24,9 @@ import torch
 from torch import Tensor
 
 from experiments.cells import Cell, compute, options
-from experiments.fitting import Budget, Sets, Target, fit, fresh
+from experiments.fitting import Budget, Sets, fit, fresh
 from experiments.tables import figure, table, write
+from experiments.targets import constant, targets, without_others
 from models import config
 from models.architectures import Size, build
 from models.model import Model
@@ -60,27 +61,12 @@ def others(x: Tensor) -> Tensor:
     return four / 2 + total * math.sqrt(four / (x.shape[1] - 1))
 
 
-def cubic(x: Tensor) -> Tensor:
-    """Figure 2's target."""
-    return x + 7 * x**2 + 3 * x * others(x) ** 3
+def _top(x: Tensor) -> Tensor:
+    """The maximum of all tokens; to the power n / 5 it is distributed as of five."""
+    return x.amax(1, keepdim=True) ** (x.shape[1] / AS_LONG)
 
 
-def dot(x: Tensor) -> Tensor:
-    """x_i times the inner product of x_i with the sum of the others."""
-    return x * (x * others(x)).sum(2, keepdim=True)
-
-
-def maximum(x: Tensor) -> Tensor:
-    """x_i times the largest of all tokens; to the power n / 5 it is distributed as of five."""
-    return x * x.amax(1, keepdim=True) ** (x.shape[1] / AS_LONG)
-
-
-def wave(x: Tensor) -> Tensor:
-    """A sine of the token and of the others' sum."""
-    return (3 * x + 2 * others(x)).sin()
-
-
-TARGETS: dict[str, Target] = {"cubic": cubic, "dot": dot, "maximum": maximum, "wave": wave}
+TARGETS = targets(others, _top)
 
 
 def configured(name: str, width: int, hidden: int) -> config.ModelConfig:
@@ -137,26 +123,12 @@ def cell(target: str, name: str, seed: int, budget: Budget) -> Cell:
     return {"curve": [round(e, 5) for e in curve], "last": round(curve[-1], 5)}
 
 
-def constant(target: str) -> float:
-    """Error of the best constant: the mean over everything."""
-    wanted = TARGETS[target](torch.rand(HELD_OUT, N, D, generator=_generator(1)))
-    return float((wanted - wanted.mean((0, 1))).norm() / wanted.norm())
-
-
-def without_others(target: str, samples: int) -> float:
-    """Error of the best function of x_i alone: the target's mean over the other tokens."""
-    tokens = torch.rand(300, N, D, generator=_generator(1))
-    every = torch.rand(samples, N, D, generator=_generator(2))
-    missed, size = 0.0, 0.0
-    for x, y in zip(tokens[:, 0], TARGETS[target](tokens)[:, 0], strict=True):
-        every[:, 0] = x
-        missed += float((TARGETS[target](every)[:, 0].mean(0) - y).square().sum())
-        size += float(y.square().sum())
-    return math.sqrt(missed / size)
-
-
-def _generator(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+@cache
+def untrained(target: str, samples: int) -> tuple[float, float]:
+    """Errors of the best function of x_i alone, and of the best constant."""
+    tokens = torch.rand(HELD_OUT, N, D, generator=torch.Generator().manual_seed(1))
+    alone = without_others(TARGETS[target], tokens[:300], samples)
+    return alone, constant(TARGETS[target], tokens)
 
 
 def _seeds(smoke: bool) -> tuple[int, ...]:
@@ -178,7 +150,7 @@ def errors(found: dict[str, Cell], target: str, name: str) -> list[float]:
     return [c["last"] for key, c in found.items() if key.startswith(f"{target} {name} ")]
 
 
-def targets(found: dict[str, Cell]) -> list[str]:
+def asked(found: dict[str, Cell]) -> list[str]:
     """Those that were run."""
     return [target for target in TARGETS if any(key.startswith(target) for key in found)]
 
@@ -195,28 +167,29 @@ def sizes() -> str:
 
 def report(found: dict[str, Cell], smoke: bool) -> str:
     """Median and range over the seeds, beside what needs no training."""
-    asked = targets(found)
+    shown = asked(found)
     rows: list[list[Any]] = []
     for name in MODELS:
-        every = [errors(found, target, name) for target in asked]
+        every = [errors(found, target, name) for target in shown]
         rows.append([name, *(f"{median(e):.3g} ({min(e):.3g}-{max(e):.3g})" for e in every)])
-    rows.append(["no other token", *(without_others(t, 20 if smoke else 1000) for t in asked)])
-    rows.append(["constant", *(constant(target) for target in asked)])
-    return table(["architecture", *asked], rows)
+    baselines = zip(*(untrained(target, 20 if smoke else 1000) for target in shown), strict=True)
+    for name, values in zip(("no other token", "constant"), baselines, strict=True):
+        rows.append([name, *values])
+    return table(["architecture", *shown], rows)
 
 
 def draw(found: dict[str, Cell], path: Path, smoke: bool) -> None:
     """A bar per architecture, one panel per target; lines are the two baselines."""
-    asked = targets(found)
-    made, axes = figure(1, len(asked), (4 * len(asked), 4.2))
-    for axis, target in zip(axes, asked, strict=True):
+    shown = asked(found)
+    made, axes = figure(1, len(shown), (4 * len(shown), 4.2))
+    for axis, target in zip(axes, shown, strict=True):
         heights = [median(errors(found, target, name)) for name in MODELS]
         axis.bar(list(MODELS), heights, color=[f"C{i}" for i in range(len(MODELS))])
         for name, place in zip(MODELS, range(len(MODELS)), strict=True):
             own = errors(found, target, name)
             axis.plot([place] * len(own), own, "k.", ms=4)
-        axis.axhline(without_others(target, 20 if smoke else 1000), color="k", ls="--", lw=1)
-        axis.axhline(constant(target), color="k", ls=":", lw=1)
+        for error, line in zip(untrained(target, 20 if smoke else 1000), ("--", ":"), strict=True):
+            axis.axhline(error, color="k", ls=line, lw=1)
         axis.set(title=target, yscale="log")
         axis.tick_params(axis="x", rotation=90)
     axes[0].set_ylabel("relative L2 error")

@@ -17,9 +17,10 @@ import torch
 from torch import Tensor
 
 from experiments.cells import Cell, compute, options
-from experiments.fitting import PAPER, Budget, Sets, Target, fit, fixed, fresh, sumformer
+from experiments.fitting import PAPER, Budget, Sets, fit, fixed, fresh, sumformer
 from experiments.paper import FIGURE_1
 from experiments.tables import figure, table, write
+from experiments.targets import constant, targets, without_others
 from models import config
 
 N, D, POINTS, EPOCHS, BATCH = 5, 4, 2000, 250, 50
@@ -32,27 +33,7 @@ def _others(x: Tensor) -> Tensor:
     return x.sum(1, keepdim=True) - x
 
 
-def cubic(x: Tensor) -> Tensor:
-    """(B, n, d) -> (B, n, d): Figure 2's target at n tokens."""
-    return x + 7 * x**2 + 3 * x * _others(x) ** 3
-
-
-def dot(x: Tensor) -> Tensor:
-    """x_i times the inner product of x_i with the sum of the others."""
-    return x * (x * _others(x)).sum(2, keepdim=True)
-
-
-def maximum(x: Tensor) -> Tensor:
-    """x_i times the largest of all tokens, component-wise."""
-    return x * x.amax(1, keepdim=True)
-
-
-def wave(x: Tensor) -> Tensor:
-    """A sine of the token and of the others' sum."""
-    return (3 * x + 2 * _others(x)).sin()
-
-
-TARGETS: dict[str, Target] = {"cubic": cubic, "dot": dot, "maximum": maximum, "wave": wave}
+TARGETS = targets(_others, lambda x: x.amax(1, keepdim=True))
 TYPES = {"cubic": "polynomial", "dot": "polynomial", "maximum": "other", "wave": "other"}
 LATENT = config.PolynomialPool(degree=N)  # d' = C(n + d, d) - 1 = 125, for both models
 MODELS: dict[str, Callable[[], config.Pool]] = {
@@ -77,27 +58,11 @@ def cell(target: str, model: str, setting: str, seed: int, budget: Budget) -> Ce
     return {"curve": [round(e, 5) for e in curve], "last": round(curve[-1], 5)}
 
 
-def constant(target: str) -> float:
-    """Error of the best constant: the mean over everything."""
-    held_out = _baseline_sets(target)
-    mean = held_out.wanted.mean((0, 1))
-    return float((held_out.wanted - mean).norm() / held_out.wanted.norm())
-
-
-def without_others(target: str, samples: int = 2000) -> float:
-    """Error of the best function of x_i alone: the target's mean over the other tokens."""
-    held_out, generator = _baseline_sets(target), torch.Generator().manual_seed(2)
-    missed, size = 0.0, 0.0
-    for x, y in zip(held_out.tokens[:500, 0], held_out.wanted[:500, 0], strict=True):
-        others = torch.rand(samples, N - 1, D, generator=generator)
-        every = torch.cat([x.expand(samples, 1, D), others], dim=1)
-        missed += float((TARGETS[target](every)[:, 0].mean(0) - y).square().sum())
-        size += float(y.square().sum())
-    return float((missed / size) ** 0.5)
-
-
-def _baseline_sets(target: str) -> Sets:
-    return Sets.drawn(TARGETS[target], POINTS, N, D, torch.Generator().manual_seed(1))
+def untrained(target: str, samples: int) -> list[float]:
+    """Errors of the best constant, and of the best function of x_i alone."""
+    tokens = Sets.drawn(TARGETS[target], POINTS, N, D, torch.Generator().manual_seed(1)).tokens
+    alone = without_others(TARGETS[target], tokens[:500], samples)
+    return [constant(TARGETS[target], tokens), alone]
 
 
 def cells(smoke: bool) -> dict[str, tuple[Any, ...]]:
@@ -127,8 +92,8 @@ def report(found: dict[str, Cell], smoke: bool) -> str:
                 median(found[f"{target} {model} {setting} {seed}"]["last"] for seed in seeds)
                 for setting in ("fixed", "fresh")
             ]
-            beside = [constant(target), without_others(target, 50 if smoke else 2000)]
-            rows.append([target, kind, model, *ours, FIGURE_1[kind][model], *beside])
+            beside = [FIGURE_1[kind][model], *untrained(target, 50 if smoke else 2000)]
+            rows.append([target, kind, model, *ours, *beside])
     header = ["target", "type", "phi", "fixed", "fresh", "paper", "constant", "no other token"]
     return table(header, rows)
 

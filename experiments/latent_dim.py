@@ -28,7 +28,7 @@ from models.signature import Output, Signature, VectorColumn
 from models.tasks.sum_of_squares import D, moment_norm, sample, sum_of_squares
 
 N, HELD_OUT, SEEDS = 10, 5000, (0, 1, 2)
-LATENTS, SMOKE_LATENTS = (1, 2, 3, 4, 6, 8, 16), (1, 16)
+LATENTS, SMOKE_LATENTS = (1, 2, 3, 4, 6, 8, 12, 16), (1, 16)
 HIDDEN = (64, 64)
 BUDGET = Budget(steps=4000, batch=128, rate=5e-3, every=1000)
 SMOKE = Budget(steps=20, batch=20, every=10)
@@ -170,9 +170,9 @@ make a sphere of dimension d - 1 on which Sigma is a continuous map into R^d'; b
 some S and -S have the same Sigma. Then for any tenth token y the model answers the same for both,
 where |S + y|^2 and |S - y|^2 differ by 4 S.y; with y = sign(S) it is off by 2 |S|_1 >= 18 for one
 of them. So the largest error is at least 18 for every phi and rho, of whatever width. Of the mean
-error, which the table shows, this says nothing; it follows what d' of the d sums
-tell, (1 - d' / d)^(1/2). A model with d' = d that stays near d^(-1/2) has lost one of the sums in
-training; with d' > d that is less likely. What is needed is d, what trains well a little more.
+error, which the table shows, this says nothing; knowing d' of the d sums
+would give (1 - d' / d)^(1/2). A model with d' = d that stays near d^(-1/2) has lost one of the sums
+in training; with d' > d that is less likely. What is needed is d; what trains well is more.
 
 Why `largest` needs d' = n to be exact: Wagstaff et al. 2019 show that a continuous
 rho(sum_i phi(x_i)) on sets of n numbers needs d' >= n for some functions, the maximum among them.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_model, save_model
 
@@ -28,12 +28,14 @@ class CheckpointError(Exception):
 class Card(Strict):
     """config.json: the model's shape, and what a server must know about its training.
 
-    ``name`` is the bundle's; ``task`` is what it was trained on, None for nothing that has a name.
+    ``name`` is the bundle's; ``task`` is what it was trained on, None for nothing that has a name,
+    and ``options`` what the task was told, such as Figure 2's n and d.
     """
 
     format: Literal[2] = 2
     name: Name
     task: Name | None = None
+    options: dict[str, int] = Field(default={})
     trained_lengths: tuple[int, int] | None = None
     seed: int
     model: ModelConfig

@@ -72,7 +72,11 @@ def _on_task(args: argparse.Namespace, checkpoint: Checkpoint) -> dict[str, floa
     name = args.task or checkpoint.card.task
     if name not in TASKS:
         raise EvaluationError("trained on no task of ours: give --task, or --data and --columns")
-    task, own = load_task(name), checkpoint.card.model.signature
+    options = {} if args.task else checkpoint.card.options
+    try:
+        task, own = load_task(name, options), checkpoint.card.model.signature
+    except ValueError as error:
+        raise EvaluationError(f"{args.checkpoint}: {error}") from error
     wanted = task.signature
     if (own.columns, own.context, own.outputs) != (wanted.columns, wanted.context, wanted.outputs):
         raise EvaluationError(f"{args.checkpoint}: its columns or outputs are not those of {name}")

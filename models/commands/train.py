@@ -1,7 +1,7 @@
 """Train a model on a task, or on your own data, and write its checkpoint.
 
     sumserve train digits --out build/checkpoints/digits
-    sumserve train polynomial --architecture performer --seed 1
+    sumserve train polynomial --architecture performer --option n=5 --option d=3
     sumserve train --data events/ --columns events.toml --out build/checkpoints/events
     sumserve train --list
 
@@ -15,6 +15,7 @@ then split 80/10/10 by the seed.
 The TOML file says what the columns mean:
 
     name = "churn"
+    max_length = 5000             # longer rows are refused; without it there is no limit
     [columns.amount]              # kinds: numeric, ids, time, vector
     kind = "numeric"
     from = "amt"                  # the column's name in the file, where it differs
@@ -52,6 +53,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("task", nargs="?", choices=TASKS, metavar="TASK", help="see --list")
     add_data_arguments(parser)
     parser.add_argument("--architecture", help="default: the task's own; see --list")
+    parser.add_argument(
+        "--option", action="append", type=_option, metavar="NAME=N", help="of the task, as n=5"
+    )
     parser.add_argument("--out", type=Path, help="folder (default: build/checkpoints/NAME)")
     parser.add_argument("--seed", type=_seed, default=0, help="default: 0")
     parser.add_argument("--steps", type=_positive, help="optimiser steps (default: the task's own)")
@@ -111,12 +115,24 @@ def _train(args: argparse.Namespace) -> dict[str, object]:
 
 def _task(args: argparse.Namespace) -> Task:
     if args.task is not None:
-        from models.tasks import load_task
+        return _told_task(args.task, dict(args.option or ()))
+    if args.option:
+        from models.training.run import TrainingError
 
-        return load_task(args.task)
+        raise TrainingError("--option is for a task of ours; your own data have their TOML file")
     from models.data.dataset import load_dataset
 
     return load_dataset(args.data, args.columns, args.seed)
+
+
+def _told_task(name: str, options: dict[str, int]) -> Task:
+    from models.tasks import load_task
+    from models.training.run import TrainingError
+
+    try:
+        return load_task(name, options)
+    except ValueError as error:
+        raise TrainingError(str(error)) from error
 
 
 def _list() -> int:
@@ -133,14 +149,26 @@ def _list() -> int:
 
 
 def _seed(text: str) -> int:
-    value = int(text)
+    value = _integer(text)
     if not 0 <= value < 2**31:
         raise argparse.ArgumentTypeError(f"{value} is not in 0..{2**31 - 1}")
     return value
 
 
+def _integer(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an integer") from error
+
+
+def _option(text: str) -> tuple[str, int]:
+    name, _, value = text.partition("=")
+    return name, _integer(value)
+
+
 def _positive(text: str) -> int:
-    value = int(text)
+    value = _integer(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{value} is not positive")
     return value

@@ -18,6 +18,7 @@ from models.compile.affine import Network, chain, identity, linear, of, side_by_
 from models.layers.sumformer import SumformerLayer
 from models.model import Block, Model
 from models.pools import PolynomialPool, SumPool
+from models.signature import Signature
 
 Slot = Literal["one", "token", "phi", "sum", "read", "mark"]
 Into = Literal["transformer", "linformer", "performer", "sparse"]
@@ -170,6 +171,11 @@ def _pool_of(layer: SumformerLayer) -> SumPool:
     return pool
 
 
+def _check_length(length: int, shape: Signature) -> None:
+    if not max(1, shape.min_length) <= length <= (shape.max_length or length):
+        raise CompileError(f"length {length} is not one that the model allows, or is not positive")
+
+
 def _check(model: Model, pools: list[SumPool], into: Into, length: int | None) -> None:
     own, shape = model.config, model.config.signature
     if not pools:
@@ -182,13 +188,11 @@ def _check(model: Model, pools: list[SumPool], into: Into, length: int | None) -
         if isinstance(head, config.SequenceHead) and head.pool.kind not in ("sum", "max"):
             raise CompileError(f"per-sequence heads compile with sum or max, not {head.pool.kind}")
     if length is not None:
-        if not shape.min_length <= length <= (shape.max_length or length):
-            raise CompileError(f"length {length} is not one that the model allows")
-        return
-    if any(pool.count for pool in pools):
+        _check_length(length, shape)
+    elif any(pool.count for pool in pools):
         raise CompileError("length: log n is read and must enter the weights as a constant")
-    if any(pool.mean == (into == "linformer") for pool in pools):
+    elif any(pool.mean == (into == "linformer") for pool in pools):
         have = "sums" if into == "linformer" else "averages"
         raise CompileError(f"length: {into} attention {have}, so n must enter the weights")
-    if into in ("linformer", "sparse") and shape.max_length is None:
+    elif into in ("linformer", "sparse") and shape.max_length is None:
         raise CompileError(f"length: a {into} network needs a longest sequence")

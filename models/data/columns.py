@@ -6,7 +6,7 @@ are counted from 0 in their file.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from models.data.spec import DataError, IdsSpec, NumericSpec
 if TYPE_CHECKING:
     import pyarrow as pa
 
+MISSING = "missing (null or NaN)"
 NULL = -(2**62)  # an id that no range holds
 UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
@@ -61,15 +62,22 @@ class Values:
     at: Place
     words: tuple[Any, ...] | None = None
 
+    @property
+    def silent(self) -> bool:
+        """Whether there is no value at all: no row, or nothing but null ids."""
+        if self.words is not None:
+            return not self.words
+        return not self.data.is_floating_point() and bool((self.data == NULL).all())
+
 
 Read = Callable[["pa.ChunkedArray", Place], Values]
 
 
-def numbers(values: pa.ChunkedArray, at: Place, missing: bool = False) -> Values:
+def numbers(values: pa.ChunkedArray, at: Place, missing: bool = False, hint: str = "") -> Values:
     """Finite float32 numbers (R,); NaN and null too where they may be ``missing``."""
     floats = _floats(values, at)
     if not missing:
-        at.refuse(np.isnan(floats), 'missing (null or NaN); a numeric may say missing = "flag"')
+        at.refuse(np.isnan(floats), MISSING + hint)
     at.refuse(np.isinf(floats), "not a finite float32")
     return Values(torch.from_numpy(floats), at)
 
@@ -99,7 +107,10 @@ def ids(values: pa.ChunkedArray, at: Place, unknown: bool = False) -> Values:
         return words(values, at)
     if not (pa.types.is_integer(values.type) or _is_trivial(values.type)):
         raise at.wrong(f"it is {values.type}; ids are integers or strings")
-    whole = values.cast(pa.int64(), safe=False).fill_null(NULL)
+    try:
+        whole = values.cast(pa.int64()).fill_null(NULL)
+    except pa.ArrowInvalid as error:
+        raise at.wrong("an id above 2^63 - 1, the largest int64") from error
     return Values(torch.from_numpy(np.array(whole.to_numpy())), at)
 
 
@@ -146,7 +157,9 @@ def times(values: pa.ChunkedArray, at: Place) -> Values:
 def reader(own: Any) -> Read:
     """What reads the values that a column of the TOML file speaks of."""
     if isinstance(own, NumericSpec):
-        return lambda values, at: numbers(values, at, own.missing == "flag")
+        return lambda values, at: numbers(
+            values, at, own.missing == "flag", '; missing = "flag" allows it'
+        )
     if isinstance(own, IdsSpec):
         return lambda values, at: ids(values, at, own.reads_unknown)
     return READERS[own.kind]
@@ -161,20 +174,32 @@ READERS: dict[str, Read] = {
 
 
 def join(parts: Sequence[Values], at: Place) -> Values:
-    """The values of several files, end to end; they must agree in width and in kind."""
-    full = [part for part in parts if len(part.data)] or list(parts[:1])
-    kinds = {(part.data.shape[1:], *map(type, (part.words or ())[:1])) for part in full}
+    """The values of several files, end to end; those that hold any agree in width and in kind."""
+    telling = [part for part in parts if len(part.data) and not part.silent] or list(parts[:1])
+    kinds = {(part.data.shape[1:], *map(type, (part.words or ())[:1])) for part in telling}
     if len(kinds) > 1:
         raise at.wrong(
-            f"its values differ in width or type from those of {full[-1].at.files[0][0]}"
+            f"its values differ in width or type from those of {telling[-1].at.files[0][0]}"
         )
-    if full[0].words is None:
-        return Values(torch.cat([part.data for part in full]), at)
-    every = tuple(dict.fromkeys(word for part in full for word in part.words or ()))
+    like = telling[0]
+    if like.words is None:
+        return Values(torch.cat([_filled(part, like, NULL) for part in parts]), at)
+    every = tuple(dict.fromkeys(word for part in telling for word in part.words or ()))
     code = {word: i for i, word in enumerate(every)}
-    tables = [torch.tensor([*(code[w] for w in part.words or ()), -1]) for part in full]
-    data = [table[part.data] for table, part in zip(tables, full, strict=True)]
-    return Values(torch.cat(data), at, every)
+    return Values(torch.cat([_recoded(part, like, code) for part in parts]), at, every)
+
+
+def _recoded(part: Values, like: Values, code: Mapping[Any, int]) -> Tensor:
+    """The codes that a part's words have among the words of all parts."""
+    table = torch.tensor([*(code[word] for word in part.words or ()), -1])
+    return table[_filled(part, like, -1)]
+
+
+def _filled(part: Values, like: Values, null: int) -> Tensor:
+    """The part's data; where it holds no value, as many nulls of the others' kind."""
+    if len(part.data) and not part.silent:
+        return part.data
+    return like.data.new_full((len(part.data), *like.data.shape[1:]), null)
 
 
 def is_list(kind: pa.DataType) -> bool:
@@ -206,7 +231,8 @@ def _is_text(kind: pa.DataType) -> bool:
     import pyarrow as pa
 
     own = kind.value_type if pa.types.is_dictionary(kind) else kind
-    return bool(pa.types.is_string(own) or pa.types.is_large_string(own))
+    texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    return any(is_text(own) for is_text in texts)
 
 
 def _is_trivial(kind: pa.DataType) -> bool:

@@ -65,6 +65,11 @@ class DatasetTask(Task):
         return self.store.take(self.splits["train"]).pack
 
     @property
+    def longest(self) -> int:
+        """Of all rows: those to validate and to test with are read too."""
+        return int(self.store.pack.lengths.max())
+
+    @property
     def fingerprint(self) -> str:
         """Of all values, so that a run is not resumed with others."""
         return self.store.fingerprint()

@@ -35,7 +35,7 @@ SHORT_GAPS = 0.01  # the quantile of gaps that the shortest wavelength is to tel
 def fit(spec: DatasetSpec, rows: Rows, train: Tensor) -> Signature:
     """The signature of the rows whose numbers are in ``train`` (M,).
 
-    Lengths have no upper bound. Raises DataError naming the column that cannot be fitted.
+    Raises DataError naming the column that cannot be fitted.
     """
     lengths = rows.lengths[train]
     tokens = span(rows.lengths.cumsum(0)[train] - lengths, lengths)
@@ -59,6 +59,7 @@ def fit(spec: DatasetSpec, rows: Rows, train: Tensor) -> Signature:
             for name, own in spec.outputs.items()
         ),
         min_length=min(1, int(rows.lengths.min())),
+        max_length=spec.max_length,
     )
 
 

@@ -115,12 +115,16 @@ class TrainingTable(Recipe):
 
 
 class DatasetSpec(Strict):
-    """Columns of the tokens, context of a sequence, outputs; each by the model's name for it."""
+    """Columns of the tokens, context of a sequence, outputs; each by the model's name for it.
+
+    A longer sequence than ``max_length`` is refused, in training and by the model.
+    """
 
     name: Name
     columns: dict[Name, ColumnSpec] = Field(min_length=1)
     context: dict[Name, ContextSpec] = Field(default={})
     outputs: dict[Name, OutputSpec] = Field(min_length=1)
+    max_length: PositiveInt | None = None
     model: ModelTable = ModelTable()
     training: TrainingTable = TrainingTable()
 
@@ -130,6 +134,13 @@ class DatasetSpec(Strict):
             raise ValueError(f"name: {self.name!r} is a task that ships; call yours otherwise")
         if len(self.name) > LONGEST_NAME:
             raise ValueError(f"name: longer than {LONGEST_NAME}, an architecture is put behind it")
+        return self
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> DatasetSpec:
+        for name in self.context:
+            if name in self.columns:
+                raise ValueError(f"context.{name}: there is a column of that name; use from")
         return self
 
 

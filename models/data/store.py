@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from models.data.columns import Values
+from models.data.columns import NULL, Values
 from models.data.fit import span
 from models.data.rows import Rows
 from models.data.spec import DataError
@@ -125,10 +125,14 @@ def _ids(own: IdsColumn, values: Values) -> Tensor:
     data = values.data
     if data.is_floating_point():
         raise values.at.wrong("the model reads it as ids")
-    if values.words is not None:
+    if values.silent:
+        data = torch.full_like(data, own.high + 1)
+    elif values.words is not None:
         if own.labels is None:
             raise values.at.wrong(f"these are strings; the model reads ids {own.low}..{own.high}")
         data = _codes(values, own.labels, own.low, own.high + 1)
+    elif own.labels is not None:
+        raise values.at.wrong("these are integers; the model reads words")
     if not own.unknown:
         bad = (data < own.low) | (data > own.high)
         values.at.refuse(bad.numpy(), lambda i: f"unknown id {_original(values, i)!r}")
@@ -139,13 +143,18 @@ def _target(own: Output, values: Values) -> Tensor:
     """Numbers (R,) or (R, width), classes (R,) as int64."""
     if (values.words is None) != (own.kind == "regression"):
         raise values.at.wrong(f"the model's {own.name!r} is a {own.kind}")
+    if (values.at.ends is None) != (own.per == "sequence"):
+        raise values.at.wrong(f"the model's {own.name!r} is per {own.per}")
     if own.kind == "regression":
         return values.data if values.data.dim() == 1 == own.width else _wide(values, own.width)
     labels = own.labels or tuple(str(i) for i in range(max(2, own.width)))
     data = _codes(values, labels, 0, -1)
     values.at.refuse(
         (data < 0).numpy(),
-        lambda i: f"unknown label {_original(values, i)!r}; known: {', '.join(labels)}",
+        lambda i: (
+            f"label {_original(values, i)!r} is not one of {', '.join(labels)}; a label that "
+            "no training row has must be named in the TOML's labels"
+        ),
     )
     return data
 
@@ -159,4 +168,6 @@ def _codes(values: Values, labels: tuple[str, ...], low: int, other: int) -> Ten
 
 def _original(values: Values, index: int) -> object:
     value = int(values.data[index])
-    return values.words[value] if values.words is not None else value
+    if value == (NULL if values.words is None else -1):
+        return None
+    return value if values.words is None else values.words[value]

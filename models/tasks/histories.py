@@ -26,6 +26,7 @@ MEDIAN, SIGMA, LONGEST = 200.0, 1.4, 50_000
 BELOW, ABOVE = (0.0, 0.8), (1.25, 2.0)
 MISSING, UNKNOWN = 0.02, 0.01
 BUDGET = 16_384
+TESTED = {10: 1_000, 100: 1_000, 1_000: 500, 10_000: 200, 100_000: 40, 1_000_000: 6}
 
 
 def thresholds(context: Mapping[str, Tensor]) -> Tensor:
@@ -166,8 +167,7 @@ class Histories(Task):
         return sample(natural_lengths(256, generator), generator)
 
     def tests(self) -> dict[str, Batch]:
-        counts = {10: 1_000, 100: 500, 1_000: 200, 10_000: 40, 100_000: 10, 1_000_000: 6}
-        return {str(length): self.of_length(length, count) for length, count in counts.items()}
+        return {str(length): self.of_length(length, count) for length, count in TESTED.items()}
 
     def of_length(self, length: int, count: int, seed: int = 3) -> Batch:
         """That many histories of one length, however long."""

@@ -1,8 +1,8 @@
 """ListOps: nested MIN, MAX, MED and SM (sum modulo 10) of digits -> the value, one of ten classes.
 
 The generator of the Long Range Arena (Tay et al. 2020), whose rules `sample` keeps, and whose
-lengths are LONG; the task itself has shorter ones. The figure is the accuracy; published for LONG:
-Transformer 36.37 %, Performer 18.01 %, Linformer 35.70 %.
+lengths are LONG; the task itself has shorter ones, unless told `low` and `high`. The figure is the
+accuracy; published for LONG: Transformer 36.37 %, Performer 18.01 %, Linformer 35.70 %.
 """
 
 from __future__ import annotations
@@ -147,8 +147,13 @@ class ListOps(Task):
     recipe = Recipe(steps=10_000, learning_rate=1e-3)
     architecture = "transformer"
 
-    def __init__(self, lengths: tuple[int, int] = SHORT, batch: int = BATCH) -> None:
-        self.trained_lengths, self.sequences = lengths, batch
+    def __init__(self, low: int = SHORT[0], high: int = SHORT[1], batch: int = BATCH) -> None:
+        if not 0 < low <= min(high, LONG[1]) or batch < 1:
+            raise ValueError(
+                f"listops: lengths from {low} to {high} in batches of {batch}; low is 1 to "
+                f"{LONG[1]}, as longer expressions are rare, high not below it"
+            )
+        self.trained_lengths, self.sequences = (low, high), batch
         self.signature = Signature(
             columns=(IdsColumn(name="tokens", high=CLOSE, labels=SYMBOLS),),
             outputs=(
@@ -160,7 +165,7 @@ class ListOps(Task):
                     labels=DIGITS,
                 ),
             ),
-            max_length=lengths[1],
+            max_length=high,
         )
 
     def batch(self, generator: torch.Generator) -> Batch:

@@ -46,6 +46,8 @@ class Polynomial(Task):
     recipe = Recipe(steps=12_000, learning_rate=4e-3, clip=None)
 
     def __init__(self, n: int = 3, d: int = 4) -> None:
+        if n < 1 or d < 1:
+            raise ValueError(f"polynomial: n and d are at least 1, not {n} and {d}")
         self.n, self.d = n, d
         self.trained_lengths = (n, n)
         self.signature = Signature(
@@ -55,7 +57,7 @@ class Polynomial(Task):
     def config(self, architecture: str) -> config.ModelConfig:
         if architecture != self.architecture:
             return super().config(architecture)
-        pool = config.SumPool(phi=(64,), latent_dim=16)
+        pool = config.SumPool(phi=(64,), latent_dim=max(16, 2 * self.d))
         layer = config.SumformerLayer(pool=pool, psi=(128, 128), width=self.d)
         return config.ModelConfig(
             architecture=architecture,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -51,6 +52,7 @@ class Task(ABC):
     recipe: Recipe
     size: Size = Size()
     architecture: str = "sumformer"
+    options: Mapping[str, int] = MappingProxyType({})  # what it was loaded with, for the record
 
     @abstractmethod
     def batch(self, generator: torch.Generator) -> Batch:
@@ -71,12 +73,17 @@ class Task(ABC):
     def config(self, architecture: str) -> ModelConfig:
         """The model of that architecture for this task; ValueError when there can be none.
 
-        One whose weights belong to places takes no longer sequences than it is trained on.
+        One whose weights belong to places takes no longer sequences than there are data of.
         """
         shape = self.signature
         if architecture in BOUNDED and shape.max_length is None:
-            shape = shape.model_copy(update={"max_length": self.trained_lengths[1]})
+            shape = shape.model_copy(update={"max_length": self.longest})
         return build(architecture, shape, self.size)
+
+    @property
+    def longest(self) -> int:
+        """The length up to which a model with weights for places is made."""
+        return self.trained_lengths[1]
 
     @property
     def fingerprint(self) -> str:

@@ -33,7 +33,8 @@ def write_model_card(
         _figures(figures),
         "## Made by",
         _command(card, None if steps == task.recipe.steps else steps),
-        f"torch {torch.__version__}; metrics.jsonl and curve.png show the run. Apache-2.0.",
+        f"torch {torch.__version__}; metrics.jsonl and curve.png show the run."
+        + (" Apache-2.0." if task.name in TASKS else ""),
     ]
     (folder / NAME).write_text("\n\n".join(part for part in parts if part) + "\n")
 
@@ -41,7 +42,8 @@ def write_model_card(
 def _command(card: Card, steps: int | None) -> str:
     what = card.task if card.task in TASKS else "--data ... --columns ..."
     own = f"--architecture {card.model.architecture} --seed {card.seed}"
-    return f"    sumserve train {what} {own}" + (f" --steps {steps}" if steps else "")
+    options = "".join(f" --option {name}={value}" for name, value in card.options.items())
+    return f"    sumserve train {what} {own}{options}" + (f" --steps {steps}" if steps else "")
 
 
 def _about(task: Task) -> str:

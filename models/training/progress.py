@@ -19,7 +19,6 @@ class Progress:
     """Writes lines of metrics as they come; ``lines`` are those of before a resumption."""
 
     def __init__(self, folder: Path, title: str, steps: int, lines: Sequence[Line]) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         self.lines = list(lines)
         self._file = (folder / METRICS).open("w")
         self._file.writelines(json.dumps(line) + "\n" for line in self.lines)

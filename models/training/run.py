@@ -43,10 +43,12 @@ def train(
     """Train an architecture on a task and return its test figures.
 
     Writes the best checkpoint, metrics.jsonl and curve.png into ``folder``; training.pt lies there
-    until the run is over. Raises TrainingError when there is no such model, device or run to
-    resume, FloatingPointError naming the step when training diverges.
+    until the run is over. Raises TrainingError when there is no such model, device, folder or run
+    to resume, FloatingPointError naming the step when training diverges.
     """
     steps = steps or task.recipe.steps
+    if not resume:
+        _make(folder)
     torch.manual_seed(seed)
     loop = Loop(task, _model(task, architecture), seed, steps, usable(device))
     run = _identity(task, architecture, seed, steps, loop.model)
@@ -76,6 +78,16 @@ def _model(task: Task, architecture: str) -> Model:
         return build_model(task, architecture)
     except ValueError as error:
         raise TrainingError(f"{task.name}, {architecture}: {reason(error)}") from error
+
+
+def _make(folder: Path) -> None:
+    """Before anything else is done, so that nothing is done in vain."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TrainingError(f"{folder}: {error.strerror}") from error
+    if not os.access(folder, os.W_OK):
+        raise TrainingError(f"{folder}: not writable")
 
 
 def usable(device: str) -> str:
@@ -110,6 +122,7 @@ def _finish(loop: Loop, folder: Path, seed: int, steps: int) -> dict[str, float]
     card = Card(
         name=task.name if name == task.architecture else f"{task.name}-{name}",
         task=task.name,
+        options=dict(task.options),
         trained_lengths=lengths,
         seed=seed,
         model=model.config,
@@ -124,6 +137,7 @@ def _identity(task: Task, architecture: str, seed: int, steps: int, model: Model
     """What a run must have in common with the one it resumes."""
     return {
         "task": task.name,
+        "options": dict(task.options),
         "architecture": architecture,
         "seed": seed,
         "steps": steps,
@@ -148,7 +162,7 @@ def _read(path: Path, run: State) -> State:
         raise TrainingError(f"{path}: there is no stopped run to resume") from error
     except (OSError, RuntimeError, KeyError, EOFError, pickle.UnpicklingError) as error:
         raise TrainingError(f"{path}: not the state of a run") from error
-    for key in ("task", "architecture", "seed", "steps"):
+    for key in ("task", "options", "architecture", "seed", "steps"):
         if begun[key] != run[key]:
             raise TrainingError(f"{path}: the run's {key} is {begun[key]!r}, not {run[key]!r}")
     for key in ("recipe", "model", "data"):

@@ -24,7 +24,7 @@ def doubling(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def use(monkeypatch: pytest.MonkeyPatch, task: Doubling) -> None:
     monkeypatch.setattr(models.tasks, "TASKS", {"doubling": "x -> 2 x", "other": "another"})
-    monkeypatch.setattr(models.tasks, "load_task", lambda name: task)
+    monkeypatch.setattr(models.tasks, "load_task", lambda name, options: task)
 
 
 def printed(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
@@ -133,12 +133,52 @@ def check_refused(
         (["doubling", "--architecture", "former"], "unknown architecture 'former'"),
         (["doubling", "--device", "warp"], "device 'warp'"),
         (["doubling", "--resume", "--out", "nowhere"], "there is no stopped run to resume"),
+        (["doubling", "--out", __file__], "test_commands.py: File exists"),
+        (["doubling", "--out", f"{__file__}/out"], "test_commands.py/out: Not a directory"),
+        (["--data", "x", "--columns", "y", "--option", "n=5"], "--option is for a task of ours"),
     ],
 )
 def test_training_refuses_bad_input_in_one_line(
     argv: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     check_refused(["train", *argv], 2, message, capsys)
+
+
+@pytest.mark.parametrize(
+    ("task", "option", "message"),
+    [
+        ("polynomial", "m=5", "polynomial: no option 'm'; there are n, d"),
+        ("polynomial", "n=0", "polynomial: n and d are at least 1, not 0 and 4"),
+        ("listops", "low=9000", "listops: lengths from 9000 to 200"),
+        ("digits", "n=5", "digits: no option 'n'; it has none"),
+    ],
+)
+def test_an_option_that_a_task_does_not_have_is_refused(
+    task: str, option: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check_refused(["train", task, "--option", option], 2, message, capsys)
+
+
+@pytest.mark.parametrize("wrong", [["--steps", "abc"], ["--seed", "x"], ["--option", "n=five"]])
+def test_what_is_no_number_is_called_so(
+    wrong: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["train", "polynomial", *wrong])
+    assert f"{wrong[1].removeprefix('n=')!r} is not an integer" in capsys.readouterr().err
+
+
+def test_a_task_s_options_are_kept_with_the_checkpoint(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = ["--option", "n=2", "--option", "d=3", "--steps", "2", "--out", str(tmp_path)]
+    assert main(["train", "polynomial", *told]) == 0
+    card = Checkpoint.load(tmp_path).card
+    assert (card.options, card.trained_lengths) == ({"n": 2, "d": 3}, (2, 2))
+    assert "--option n=2 --option d=3" in (tmp_path / "README.md").read_text()
+    capsys.readouterr()
+    assert main(["evaluate", str(tmp_path)]) == 0
+    assert printed(capsys).items() >= own_test(tmp_path).items()
 
 
 def test_bad_data_are_one_line_naming_the_row(

@@ -120,6 +120,7 @@ def test_a_length_is_part_of_the_weights_and_so_of_the_signature() -> None:
         ("plain", "transformer", None, "transformer attention averages, so n must enter"),
         ("stack", "linformer", None, "log n is read"),
         ("ids", "sparse", 301, "length 301 is not one that the model allows"),
+        ("plain", "linformer", 0, "length 0 is not one that the model allows, or is not positive"),
         ("plain", "linformer", None, "needs a longest sequence"),
     ],
 )

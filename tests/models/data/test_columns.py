@@ -54,6 +54,12 @@ def test_dictionary_encoded_strings_are_strings(tmp_path: Path) -> None:
     assert ids(splits(tmp_path, category=encoded)).labels == ("food", "rent")
 
 
+@pytest.mark.parametrize("kind", [pa.large_string(), pa.string_view()])
+def test_every_kind_of_arrow_string_is_read(tmp_path: Path, kind: pa.DataType) -> None:
+    told = pa.array(rows()["category"], pa.list_(kind))
+    assert ids(splits(tmp_path, category=told)).labels == ("food", "rent")
+
+
 def test_timestamps_are_seconds(tmp_path: Path) -> None:
     start = datetime.datetime(2024, 5, 1)
     stamps = [[start + datetime.timedelta(seconds=s) for s in row] for row in rows()["when"]]

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.feather as feather
 import pyarrow.parquet as pq
 import pytest
@@ -60,8 +61,7 @@ def test_arrow_files_are_read_like_parquet(tmp_path: Path, suffix: str) -> None:
 def test_files_of_a_folder_are_read_as_one(tmp_path: Path) -> None:
     write(tmp_path / "data" / "a.parquet", category=[["a"], ["b", "b"], ["b"] * 3, ["a"]])
     write(tmp_path / "data" / "b.parquet", category=[["c"], ["c", "b"], ["c"] * 3, ["d"]])
-    toml = TOML.replace('[columns.category]\nkind = "ids"', '[columns.category]\nkind = "ids"')
-    task = load_dataset(tmp_path / "data", told(tmp_path, toml))
+    task = load_dataset(tmp_path / "data", told(tmp_path))
     assert task.store.pack.sequences == 8
     labels = [*(ids(task).labels or ()), None]
     words = [labels[i] for i in column(task, "category")]
@@ -160,6 +160,64 @@ def test_a_sequence_too_long_for_the_model_is_refused(tmp_path: Path) -> None:
     shape = task.signature.model_copy(update={"max_length": 2})
     with pytest.raises(DataError, match="row 2, column 'amt': 3 tokens; the model takes 1 to 2"):
         load_split(tmp_path / "data", told(tmp_path), 0, "test", shape)
+
+
+@pytest.mark.parametrize("kind", [pa.null(), pa.string(), pa.int64()])
+@pytest.mark.parametrize("words", [["a", "b"], [3, 4]])
+def test_a_file_whose_ids_are_all_null_is_joined_with_any(
+    tmp_path: Path, words: list[Any], kind: pa.DataType
+) -> None:
+    lengths = [1, 2, 3, 1]
+    nothing = pa.array([[None] * n for n in lengths], pa.list_(kind))
+    empty, full = {"category": nothing}, {"category": [[words[n % 2]] * n for n in lengths]}
+    for before, after in ((empty, full), (full, empty)):
+        write(tmp_path / "data" / "train.parquet", **full)
+        write(tmp_path / "data" / "validation.parquet", **before)
+        write(tmp_path / "data" / "test.parquet", **after)
+        task = load_dataset(tmp_path / "data", told(tmp_path))
+        own, codes = ids(task), torch.tensor(column(task, "category")).view(3, 7)
+        unknown = (codes < own.low) | (codes > own.high)
+        assert unknown.sum(1).tolist() == ([0, 7, 0] if before is empty else [0, 0, 7])
+        assert torch.equal(codes[0], codes[2 if before is empty else 1])
+
+
+def test_integers_for_a_model_of_words_are_refused_and_no_id_at_all_is_unknown(
+    tmp_path: Path,
+) -> None:
+    shape = splits(tmp_path).signature
+    lengths = [1, 2, 3, 1]
+    path = write(tmp_path / "new.parquet", category=[[7] * n for n in lengths])
+    with pytest.raises(DataError, match="'category': these are integers; the model reads words"):
+        load_split(path, told(tmp_path), 0, "all", shape)
+    path = write(tmp_path / "new.parquet", category=[[None] * n for n in lengths])
+    task = load_split(path, told(tmp_path), 0, "all", shape)
+    assert task.tests()[""].pack.columns["category"].tolist() == [2] * 7
+
+
+def test_targets_per_token_for_a_model_per_sequence_are_refused(tmp_path: Path) -> None:
+    task = splits(tmp_path)
+    label = {"label": [["no"] * n for n in (1, 2, 3, 1)]}
+    write(tmp_path / "new.parquet", **label)
+    toml = TOML.replace('per = "sequence"', 'per = "token"')
+    with pytest.raises(DataError, match="column 'label': the model's 'risk' is per sequence"):
+        load_split(tmp_path / "new.parquet", told(tmp_path, toml), 0, "all", task.signature)
+
+
+@pytest.mark.parametrize("longer", ["validation", "test"])
+def test_a_bounded_model_reads_the_longest_row_of_every_split(tmp_path: Path, longer: str) -> None:
+    for name in ("train", "validation", "test"):
+        write(tmp_path / "data" / f"{name}.parquet", **rows(2 + (name == longer)))
+    task = load_dataset(tmp_path / "data", told(tmp_path))
+    assert task.trained_lengths == (1, 2)
+    assert "loss" in train(task, "linformer", tmp_path / "out")
+
+
+def test_learned_positions_take_the_length_that_is_told(tmp_path: Path) -> None:
+    toml = TOML.replace("width = 8", 'width = 8\nposition = "learned"')
+    toml = "max_length = 5\n" + toml
+    task = splits(tmp_path, toml)
+    assert task.config("sumformer").signature.max_length == 5
+    assert "loss" in train(task, "sumformer", tmp_path / "out")
 
 
 def test_data_of_another_model_are_refused(tmp_path: Path) -> None:

@@ -33,7 +33,18 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"amt": [[0], [1, 2], [3, float("inf"), 4], [5]]},
         "row 2, column 'amt': not a finite float32",
     ),
-    "a missing context": ({"age": [1, 2, None, 4]}, "row 2, column 'age': missing .null or NaN"),
+    "a missing context": (
+        {"age": [1, 2, None, 4]},
+        "row 2, column 'age': missing .null or NaN.; missing = \"flag\" allows it",
+    ),
+    "a missing target": (
+        {"next": [[0], [1, None], [0, 1, 2], [0]]},
+        r"row 1, column 'next': missing \(null or NaN\)$",
+    ),
+    "an id beyond int64": (
+        {"category": pa.array([[0], [1, 2**63], [2] * 3, [0]], pa.list_(pa.uint64()))},
+        "column 'category': an id above 2.63 - 1",
+    ),
     "a null label": ({"label": ["a", None, "b", "a"]}, "row 1, column 'label': a null label"),
     "a fractional label": ({"label": [0.0, 1.0, 0.0, 1.0]}, "column 'label': it is double; labels"),
     "one label only": ({"label": ["a"] * 4}, "column 'label': a classification needs two labels"),
@@ -96,7 +107,9 @@ def test_an_unknown_label_in_validation_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     write(folder / "train.parquet")
     write(folder / "validation.parquet", label=["no", "yes", "perhaps", "no"])
-    message = r"validation\.parquet: row 2, column 'label': unknown label 'perhaps'; known: no, yes"
+    message = (
+        r"validation\.parquet: row 2, column 'label': label 'perhaps' is not one of no, yes; a "
+    )
     with pytest.raises(DataError, match=message):
         load_dataset(folder, told(tmp_path))
 
@@ -170,6 +183,7 @@ def test_what_is_no_parquet_is_refused(tmp_path: Path, name: str) -> None:
         ('missing = "flag"', 'missing = "drop"', r"columns\.amount\.numeric\.missing: "),
         ('name = "churn"', "", "name: Field required"),
         ("steps = 4", "steps = ", "Invalid value"),
+        ("[context.age]", "[context.amount]", r".*context\.amount: there is a column of that name"),
     ],
 )
 def test_a_bad_toml_file_is_refused_naming_the_key(

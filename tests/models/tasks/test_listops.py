@@ -78,6 +78,6 @@ def test_batches_are_the_same_for_the_same_seed_only() -> None:
 
 
 def test_the_published_lengths_are_one_argument_away() -> None:
-    task = ListOps(LONG, batch=4)
+    task = ListOps(*LONG, batch=4)
     assert task.signature.max_length == 1999
     assert task.batch(torch.Generator().manual_seed(0)).pack.sequences == 4

@@ -7,6 +7,7 @@ import pytest
 from models.tasks import load_task
 from models.training.model_card import write_model_card
 from tests.conftest import small_checkpoint
+from tests.models.training.doubling import Doubling
 
 
 @pytest.fixture
@@ -27,6 +28,14 @@ def test_a_card_says_what_the_model_is_and_how_well_it_does(card: str) -> None:
 
 def test_a_card_says_that_simulated_data_are_simulated(card: str) -> None:
     assert "Simulated jets" in card
+
+
+def test_only_a_card_of_our_own_data_says_what_licence_the_model_has(
+    card: str, tmp_path: Path
+) -> None:
+    assert "Apache-2.0" in card
+    write_model_card(tmp_path, Doubling(), small_checkpoint("pooled"), {}, 70)
+    assert "Apache" not in (tmp_path / "README.md").read_text()
 
 
 def test_a_card_of_own_data_names_the_command_for_own_data(card: str) -> None:
