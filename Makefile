@@ -6,9 +6,6 @@ PACKAGES := models export service benchmarks experiments tests
 SOURCES := pyproject.toml constraints.txt
 EXPERIMENTS := scaling compiled discontinuous approximation latent_dim figure1 figure2 architectures \
                copying trained
-ON_DIGITS := deepsets pointnet set_transformer transformer performer performer-relu linformer \
-             sparse-strided sparse-fixed sparse-star sparse-random sparse-window_global \
-             sparse-bigbird
 
 .PHONY: serve test lint types format bench bench-segment-sum reference digits experiments \
         checkpoints bundles image test-image bare-image clean
@@ -48,16 +45,8 @@ digits: .venv/all  ## from nothing to accuracy through a server: train, export, 
 experiments: .venv/all  ## the papers' experiments; finished cells are kept, so it can be stopped
 	for name in $(EXPERIMENTS); do $(BIN)/python -m experiments.$$name || exit; done
 
-checkpoints: .venv/all  ## train what ships in models/checkpoints, hours on 2 cores
-	for task in digits polynomial digit_sum jets histories mixture_of_gaussians; do \
-		$(BIN)/sumserve train $$task --out models/checkpoints/$$task || exit; done
-	for name in $(ON_DIGITS); do \
-		$(BIN)/sumserve train digits --architecture $$name --steps 1000 \
-			--out models/checkpoints/digits-$$name || exit; done
-	$(BIN)/sumserve train polynomial --architecture sumformer-polynomial \
-		--out models/checkpoints/polynomial-sumformer-polynomial
-	$(BIN)/sumserve train polynomial --architecture sumformer-piecewise --steps 1000 \
-		--out models/checkpoints/polynomial-sumformer-piecewise
+checkpoints: .venv/all  ## train what ships in models/checkpoints, and its table; hours on 2 cores
+	$(BIN)/python -m experiments.trained
 
 bundles: .venv/all  ## export what ships in deploy/bundles
 	for task in digits polynomial digit_sum; do \

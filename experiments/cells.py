@@ -52,7 +52,8 @@ def compute(
     A cell that was computed with other arguments, such as another budget, is computed again.
 
     ``function`` must be a module's own, so that another process finds it. A cell is saved as soon
-    as it is there, with the seconds it took; what one raises is raised when all others are done.
+    as it is there, with the seconds it took, unless it says so itself; what one raises is raised
+    when all others are done.
     """
     done: dict[str, Cell] = json.loads(path.read_text())["cells"] if path.exists() else {}
     asked = {key: plain(arguments) for key, arguments in wanted.items()}
@@ -80,7 +81,7 @@ def plain(arguments: tuple[Any, ...]) -> Any:
 def _timed(function: Callable[..., Cell], *arguments: Any) -> Cell:
     began = time.perf_counter()
     found = function(*arguments)
-    return {**found, "seconds": round(time.perf_counter() - began, 1)}
+    return {"seconds": round(time.perf_counter() - began, 1), **found}
 
 
 def _one_thread() -> None:

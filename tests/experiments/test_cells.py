@@ -93,3 +93,9 @@ def test_a_cell_with_other_arguments_is_computed_again(tmp_path: Path) -> None:
     compute(path, {"a": (1,), "b": (2,)}, doubled, 1)
     found = compute(path, {"a": (1,), "b": (5,)}, doubled, 1)
     assert [one["twice"] for one in found.values()] == [2, 10]
+
+
+@pytest.mark.usefixtures("inline")
+def test_a_cell_may_say_itself_how_long_it_took(tmp_path: Path) -> None:
+    found = compute(tmp_path / "some.json", {"a": (7.5,)}, lambda said: {"seconds": said}, 1)
+    assert found["a"]["seconds"] == 7.5
