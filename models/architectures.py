@@ -150,13 +150,14 @@ def _sparse(pattern: Patterned) -> Build:
 
 def _polynomial(shape: Signature, size: Size) -> config.ModelConfig:
     """Monomials of the raw vectors, then MLPs only: one layer, as in the paper's experiments."""
-    return _raw("sumformer-polynomial", shape, size, config.PolynomialPool(degree=size.degree))
+    pool = config.PolynomialPool(
+        degree=size.degree, aggregation=size.aggregation, count=size.aggregation == "mean"
+    )
+    return _raw("sumformer-polynomial", shape, size, pool)
 
 
 def _raw(name: str, shape: Signature, size: Size, pool: config.Pool) -> config.ModelConfig:
-    column = shape.columns[0]
-    if len(shape.columns) != 1 or not isinstance(column, VectorColumn):
-        raise ValueError(f"{name}: needs exactly one vector column")
+    _vectors_only(name, shape, size)
     hidden = (size.width,) * 3
     per_token = any(output.per == "token" for output in shape.outputs)
     layer = config.SumformerLayer(pool=pool, psi=hidden, width=size.width)
@@ -170,14 +171,27 @@ def _raw(name: str, shape: Signature, size: Size, pool: config.Pool) -> config.M
     return config.ModelConfig(architecture=name, signature=shape, blocks=blocks, heads=heads)
 
 
+def _vectors_only(name: str, shape: Signature, size: Size) -> VectorColumn:
+    column = shape.columns[0]
+    if len(shape.columns) != 1 or shape.context or not isinstance(column, VectorColumn):
+        raise ValueError(f"{name}: needs exactly one vector column, and no context")
+    if size.positional or size.position:
+        raise ValueError(f"{name}: reads vectors as they are, so it cannot read positions")
+    return column
+
+
 def _piecewise(shape: Signature, size: Size) -> config.ModelConfig:
     """The discontinuous construction: a table, for tokens in [0, 1]^d and short sequences only."""
-    output, column = shape.outputs[0], shape.columns[0]
+    output = shape.outputs[0]
     if shape.max_length is None or len(shape.outputs) > 1 or output.per != "token":
         raise ValueError("sumformer-piecewise: needs a max_length and one output per token")
-    if not isinstance(column, VectorColumn):
-        raise ValueError("sumformer-piecewise: needs exactly one vector column")
+    column = _vectors_only("sumformer-piecewise", shape, size)
     cells = size.cells or finest(shape.max_length, column.width)
+    if cells == 1:
+        raise ValueError(
+            f"sumformer-piecewise: sequences of {shape.max_length} tokens of width {column.width} "
+            "allow no grid finer than one cell, which tells no token from another"
+        )
     layer = config.PiecewiseLayer(cells=cells, length=shape.max_length, width=output.width)
     return config.ModelConfig(
         architecture="sumformer-piecewise",

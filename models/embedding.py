@@ -3,9 +3,9 @@ caller: values come raw."""
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from math import log
 
 import torch
 from torch import Tensor, nn
@@ -59,12 +59,13 @@ class Number(Column):
     def __init__(self, own: signature.NumericColumn) -> None:
         super().__init__()
         self.log, self.flag, self.clip = own.log, own.missing == "flag", own.clip
-        self.scale = Standardised(1)
+        self.standardise, self.scale = own.standardise, Standardised(1)
         self.width = 1 + self.flag
 
     def fit(self, values: Tensor) -> None:
         """Statistics of what is standardised."""
-        self.scale.fit(self._logged(values)[:, None])
+        if self.standardise:
+            self.scale.fit(self._logged(values)[:, None])
 
     def forward(self, values: Tensor) -> Tensor:
         """(T,) -> (T, 1), or (T, 2) with the flag of what is missing."""
@@ -87,9 +88,10 @@ class Time(Column):
 
     def __init__(self, own: signature.TimeColumn) -> None:
         super().__init__()
-        ends = torch.tensor([own.shortest, own.longest], dtype=torch.float64).log()
-        waves = torch.linspace(ends[0].item(), ends[1].item(), self.WAVES).exp()
-        self.register_buffer("speed", 2 * torch.pi / waves, persistent=False)
+        ratio = (own.longest / own.shortest) ** (1 / (self.WAVES - 1))
+        waves = [own.shortest * ratio**i for i in range(self.WAVES)]  # exact: turns may be many
+        speed = torch.tensor([2 * math.pi / wave for wave in waves])
+        self.register_buffer("speed", speed, persistent=False)
         self.longest = own.longest
         self.width = 2 * self.WAVES + 1
 
@@ -187,7 +189,7 @@ def sinusoids(position: Tensor, width: int, dtype: torch.dtype) -> Tensor:
     """Positions (T,) -> (T, width): sines, then cosines, of wavelengths 2 pi .. 20000 pi."""
     half = (width + 1) // 2
     places = torch.arange(half, device=position.device, dtype=torch.float64)
-    angle = position[:, None] * (places * (-log(10_000.0) / half)).exp()
+    angle = position[:, None] * (places * (-math.log(10_000.0) / half)).exp()
     return torch.cat([angle.sin(), angle.cos()], dim=1)[:, :width].to(dtype)
 
 

@@ -32,14 +32,15 @@ class VectorColumn(Strict):
 class NumericColumn(Strict):
     """One float per token, shape (n,); everything done to it is done inside the model.
 
-    In this order: ``log`` takes sign(v) log(1 + |v|); a missing value (NaN) becomes the mean, and a
-    flag beside it says so, where ``missing`` is "flag"; the value is standardised; ``clip`` bounds
-    it to so many standard deviations.
+    In this order: ``log`` takes sign(v) log(1 + |v|); ``standardise`` subtracts the training data's
+    mean and divides by their standard deviation; a missing value (NaN) becomes 0, the mean, and a
+    flag beside it says so, where ``missing`` is "flag"; ``clip`` bounds what came out.
     """
 
     kind: Literal["numeric"] = "numeric"
     name: Name
     log: bool = False
+    standardise: bool = True
     missing: Literal["refuse", "flag"] = "refuse"
     clip: PositiveFloat | None = None
 

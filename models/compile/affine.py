@@ -68,14 +68,6 @@ def side_by_side(parts: Sequence[Network]) -> Network:
     return (first, *later)
 
 
-def run(network: Network, rows: Tensor, activation: nn.Module) -> Tensor:
-    """rows (T, in) -> (T, out)."""
-    for i, step in enumerate(network):
-        rows = rows if i == 0 else activation(rows)
-        rows = rows @ step.weight.T + step.bias
-    return rows
-
-
 @torch.no_grad()
 def write(network: Network, mlp: MLP) -> None:
     """Put the maps into an MLP of the same shape."""

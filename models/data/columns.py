@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 MISSING = "missing (null or NaN)"
 NULL = -(2**62)  # an id that no range holds
+LARGEST = float(np.finfo(np.float32).max)
 UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
 
@@ -75,11 +76,22 @@ Read = Callable[["pa.ChunkedArray", Place], Values]
 
 def numbers(values: pa.ChunkedArray, at: Place, missing: bool = False, hint: str = "") -> Values:
     """Finite float32 numbers (R,); NaN and null too where they may be ``missing``."""
-    floats = _floats(values, at)
+    exact = _floats(values, at, np.float64)
     if not missing:
-        at.refuse(np.isnan(floats), MISSING + hint)
-    at.refuse(np.isinf(floats), "not a finite float32")
-    return Values(torch.from_numpy(floats), at)
+        at.refuse(np.isnan(exact), MISSING + hint)
+    at.refuse(np.abs(exact) > LARGEST, "not a finite float32")
+    _tell_apart(exact[~np.isnan(exact)], at)
+    return Values(torch.from_numpy(exact.astype(np.float32)), at)
+
+
+def _tell_apart(exact: np.ndarray, at: Place) -> None:
+    """Refuse numbers that lie close together and far from 0: as float32 many become one."""
+    mean, spread = (exact.mean(), exact.std()) if len(exact) else (0.0, 0.0)
+    if 1e-14 * abs(mean) < spread < 1e-5 * abs(mean):
+        raise at.wrong(
+            f"its numbers lie {spread:.3g} around {mean:.6g}, too close for float32 to tell apart; "
+            'subtract an offset, or call it a "time"'
+        )
 
 
 def vectors(values: pa.ChunkedArray, at: Place) -> Values:

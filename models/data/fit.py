@@ -73,7 +73,7 @@ def _column(
     name: str, own: ContextSpec, seen: Tensor, values: Values
 ) -> NumericColumn | VectorColumn | IdsColumn:
     if isinstance(own, NumericSpec):
-        return NumericColumn(name=name, log=own.log, missing=own.missing, clip=own.clip)
+        return NumericColumn(name=name, **own.model_dump(exclude={"kind", "source"}))
     if isinstance(own, IdsSpec):
         return (
             _vocabulary(name, own, seen, values)

@@ -37,10 +37,11 @@ class Source(Strict):
 
 
 class NumericSpec(Source):
-    """A number; ``log``, ``missing`` and ``clip`` as in `NumericColumn`."""
+    """A number; ``log``, ``standardise``, ``missing`` and ``clip`` as in `NumericColumn`."""
 
     kind: Literal["numeric"]
     log: bool = False
+    standardise: bool = True
     missing: Literal["refuse", "flag"] = "refuse"
     clip: PositiveFloat | None = None
 

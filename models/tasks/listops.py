@@ -23,7 +23,7 @@ SYMBOLS = (*DIGITS, *OPERATORS, "X")
 LEAF, CLOSE = -1, len(SYMBOLS) - 1
 DEEPEST, SPLITS, ARGUMENTS = 10, 0.25, (2, 10)
 LONG, SHORT = (501, 1999), (10, 200)
-TREES = 1024
+TREES, PATIENCE = 1024, 512
 BATCH = 64
 
 
@@ -49,10 +49,19 @@ class Level:
 
 
 def sample(sequences: int, lengths: tuple[int, int], generator: torch.Generator) -> Batch:
-    """Fresh expressions whose lengths lie in a range, both ends included, and their values."""
+    """Fresh expressions whose lengths lie in a range, both ends included, and their values.
+
+    Raises ValueError when there are none of such a length among half a million.
+    """
     parts: list[tuple[Tensor, Tensor, Tensor]] = []
-    while sum(len(values) for _, _, values in parts) < sequences:
+    found, since = 0, 0
+    while found < sequences:
         parts.append(_expressions(_forest(TREES, generator), lengths))
+        fresh = len(parts[-1][2])
+        found, since = found + fresh, 0 if fresh else since + 1
+        if since == PATIENCE:
+            low, high = lengths
+            raise ValueError(f"no expression in {since * TREES:,} has {low} to {high} symbols")
     ids, sizes, values = (torch.cat(part) for part in zip(*parts, strict=True))
     sizes = sizes[:sequences]
     pack = Pack({"tokens": ids[: int(sizes.sum())]}, sizes)
@@ -148,11 +157,13 @@ class ListOps(Task):
     architecture = "transformer"
 
     def __init__(self, low: int = SHORT[0], high: int = SHORT[1], batch: int = BATCH) -> None:
-        if not 0 < low <= min(high, LONG[1]) or batch < 1:
+        if not 0 < low <= high or batch < 1:
             raise ValueError(
-                f"listops: lengths from {low} to {high} in batches of {batch}; low is 1 to "
-                f"{LONG[1]}, as longer expressions are rare, high not below it"
+                f"listops: lengths from {low} to {high} in batches of {batch}; low and batch are "
+                "at least 1, high is not below low"
             )
+        if (low, high) != SHORT:
+            sample(1, (low, high), held_out(0))  # which raises where there are none
         self.trained_lengths, self.sequences = (low, high), batch
         self.signature = Signature(
             columns=(IdsColumn(name="tokens", high=CLOSE, labels=SYMBOLS),),

@@ -13,11 +13,14 @@ import torch
 from torch import Tensor
 
 from models import config
+from models.architectures import Size
 from models.pack import Pack
 from models.signature import Output, Signature, VectorColumn
 from models.tasks.task import Batch, Outputs, Recipe, Task, held_out
 
-BATCH = 512
+BATCH, HELD_OUT = 512, 10_000
+MOST_NUMBERS = 2_000_000  # in one batch of long sequences
+PAPER = 3  # tokens; targets grow as the cube of their number, and beyond need a unit
 
 
 def target(tokens: Tensor) -> Tensor:
@@ -50,9 +53,10 @@ class Polynomial(Task):
             raise ValueError(f"polynomial: n and d are at least 1, not {n} and {d}")
         self.n, self.d = n, d
         self.trained_lengths = (n, n)
-        self.signature = Signature(
-            columns=(VectorColumn(width=d),), outputs=(Output(per="token", width=d),)
-        )
+        self.size = Size(aggregation="sum", degree=n)
+        unit = (n / PAPER) ** 3
+        output = Output(per="token", width=d, scale=(unit,) * d if n > PAPER else ())
+        self.signature = Signature(columns=(VectorColumn(width=d),), outputs=(output,))
 
     def config(self, architecture: str) -> config.ModelConfig:
         if architecture != self.architecture:
@@ -67,16 +71,16 @@ class Polynomial(Task):
         )
 
     def fitting(self) -> Pack:
-        return self._fresh(10_000, 1).pack
+        return self._fresh(HELD_OUT, held_out(1)).pack
 
     def batch(self, generator: torch.Generator) -> Batch:
-        return sample(BATCH, generator, self.n, self.d)
+        return self._fresh(BATCH, generator)
 
     def validation(self) -> Batch:
-        return self._fresh(10_000, 2)
+        return self._fresh(HELD_OUT, held_out(2))
 
     def tests(self) -> dict[str, Batch]:
-        return {"": self._fresh(10_000, 3)}
+        return {"": self._fresh(HELD_OUT, held_out(3))}
 
     def loss(self, outputs: Outputs, batch: Batch) -> Tensor:
         return relative_error(outputs["y"], batch.targets["y"]) ** 2
@@ -87,8 +91,9 @@ class Polynomial(Task):
     def score(self, figures: Mapping[str, float]) -> float:
         return -figures["relative_error"]
 
-    def _fresh(self, sequences: int, seed: int) -> Batch:
-        return sample(sequences, held_out(seed), self.n, self.d)
+    def _fresh(self, sequences: int, generator: torch.Generator) -> Batch:
+        most = max(1, MOST_NUMBERS // (self.n * self.d))
+        return sample(min(sequences, most), generator, self.n, self.d)
 
 
 TASK = Polynomial()

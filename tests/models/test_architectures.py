@@ -70,10 +70,15 @@ def test_permuting_tokens_permutes_their_rows_exactly_where_it_is_declared(name:
     assert alike == model.equivariant
 
 
-@pytest.mark.parametrize("name", [n for n in small.NAMES if n != small.TABLE])
+@pytest.mark.parametrize("name", [n for n in small.NAMES if n not in RAW])
 def test_positions_end_equivariance(name: str) -> None:
-    raw = name == "sumformer-polynomial"  # reads bare vectors: it has no embedding to place
-    assert small.model(name, positional=True).equivariant == raw
+    assert not small.model(name, positional=True).equivariant
+
+
+@pytest.mark.parametrize("name", RAW)
+def test_constructions_on_raw_vectors_refuse_positions(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name}: reads vectors as they are"):
+        small.model(name, positional=True)
 
 
 @pytest.mark.parametrize("name", small.NAMES)
@@ -185,7 +190,7 @@ def test_an_unknown_architecture_is_refused_with_the_known_ones() -> None:
         build("rnn", small.signature("sumformer"), Size())
 
 
-@pytest.mark.parametrize("name", ["sumformer-polynomial", small.TABLE])
+@pytest.mark.parametrize("name", RAW)
 def test_constructions_on_raw_vectors_refuse_ids(name: str) -> None:
     shape = small.signature(name).model_copy(update={"columns": (IdsColumn(high=3),)})
     with pytest.raises(ValueError, match=f"{name}: needs exactly one vector column"):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from models import config
 from models.architectures import Size, build
-from models.embedding import Standardised, Time, sinusoids
+from models.embedding import Number, Standardised, Time, sinusoids
 from models.layers.sumformer import SumformerLayer
 from models.model import Block, Model
 from models.pack import Pack
@@ -141,6 +141,14 @@ def test_numbers_are_clipped_to_so_many_standard_deviations(mixed: Model) -> Non
     large, larger = torch.full((2,), 1e12), torch.full((2,), 1e30)
     a, b = (mixed(mixed_pack([2], amount=x))["risk"] for x in (large, larger))
     assert torch.equal(a, b)
+
+
+def test_a_number_may_be_read_as_it_is() -> None:
+    for standardise, wanted in ((True, [-1.0, 1.0]), (False, [3.0, 5.0])):
+        column = Number(NumericColumn(name="amount", standardise=standardise))
+        values = torch.tensor([3.0, 5.0])
+        column.fit(values)
+        assert column(values)[:, 0].tolist() == wanted
 
 
 @pytest.mark.parametrize("known", [0, 4])

@@ -33,6 +33,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"amt": [[0], [1, 2], [3, float("inf"), 4], [5]]},
         "row 2, column 'amt': not a finite float32",
     ),
+    "numbers that float32 cannot tell apart": (
+        {"amt": [[1.7e9], [1.7e9 + 1, 1.7e9 + 2], [1.7e9 + 3] * 3, [1.7e9]]},
+        "column 'amt': its numbers lie 1.* around 1.7e.09, too close for float32 to tell apart",
+    ),
     "a missing context": (
         {"age": [1, 2, None, 4]},
         "row 2, column 'age': missing .null or NaN.; missing = \"flag\" allows it",

@@ -81,3 +81,22 @@ def test_the_published_lengths_are_one_argument_away() -> None:
     task = ListOps(*LONG, batch=4)
     assert task.signature.max_length == 1999
     assert task.batch(torch.Generator().manual_seed(0)).pack.sequences == 4
+
+
+@pytest.mark.parametrize("lengths", [(1, 1), (4, 5), (2_000, 4_000)])
+def test_any_lengths_that_expressions_have_can_be_asked_for(lengths: tuple[int, int]) -> None:
+    lengths_found = ListOps(*lengths, batch=3).batch(torch.Generator().manual_seed(0)).pack.lengths
+    assert lengths[0] <= lengths_found.min()
+    assert lengths_found.max() <= lengths[1]
+
+
+def test_lengths_that_no_expression_has_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("models.tasks.listops.PATIENCE", 4)
+    with pytest.raises(ValueError, match="no expression in 4,096 has 2 to 3 symbols"):
+        ListOps(2, 3)
+
+
+@pytest.mark.parametrize(("low", "high", "batch"), [(0, 9, 1), (9, 8, 1), (1, 9, 0)])
+def test_ranges_that_make_no_sense_are_refused(low: int, high: int, batch: int) -> None:
+    with pytest.raises(ValueError, match="low and batch are at least 1, high is not below low"):
+        ListOps(low, high, batch)

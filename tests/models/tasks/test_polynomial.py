@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from models.config import PolynomialPool
 from models.tasks.polynomial import Polynomial, relative_error, sample, target
 
 
@@ -24,6 +25,21 @@ def test_samples_are_fresh_and_uniform() -> None:
     assert a.min() >= 0
     assert a.max() <= 1
     assert a.mean().item() == pytest.approx(0.5, abs=0.02)
+
+
+def test_long_sequences_are_answered_in_a_unit_of_their_size_and_drawn_in_small_batches() -> None:
+    task = Polynomial(300, 10)
+    (output,) = task.signature.outputs
+    batch = task.batch(torch.Generator().manual_seed(0))
+    assert 1 < (batch.targets["y"].std() / output.scale[0]).item() < 5
+    assert batch.pack.tokens * 10 <= 2_000_000
+    assert Polynomial().signature.outputs[0].scale == ()
+
+
+def test_monomials_go_up_to_the_degree_that_the_proof_asks_for() -> None:
+    (block,) = Polynomial(5, 3).config("sumformer-polynomial").blocks
+    assert block.mixing.kind == "sumformer"
+    assert block.mixing.pool == PolynomialPool(degree=5)
 
 
 @pytest.mark.parametrize(("n", "d"), [(1, 1), (5, 2), (3, 10)])

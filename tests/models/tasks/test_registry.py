@@ -78,6 +78,11 @@ def test_a_pair_that_makes_no_sense_is_refused_with_the_reason(
         load_task(task).config(architecture)
 
 
+def test_a_table_of_one_cell_is_refused() -> None:
+    with pytest.raises(ValueError, match="allow no grid finer than one cell"):
+        load_task("polynomial", {"d": 10}).config("sumformer-piecewise")
+
+
 @pytest.mark.parametrize("task", TASKS)
 def test_no_training_seed_draws_what_is_held_out(task: str) -> None:
     own = load_task(task)
