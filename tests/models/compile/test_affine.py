@@ -2,20 +2,33 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from models.compile.affine import Network, chain, identity, linear, of, run, side_by_side, write
+from models.compile.affine import Network, chain, identity, linear, of, side_by_side, write
 from models.mlp import MLP
 
 GELU = nn.GELU()
 
 
 def mlp(*hidden: int) -> MLP:
+    """Seeded; its biases, which start at zero, are drawn too."""
     torch.manual_seed(len(hidden))
-    return MLP(3, hidden, 3, "gelu").double()
+    made = MLP(3, hidden, 3, "gelu").double()
+    for name, weights in made.named_parameters():
+        if name.endswith("bias"):
+            nn.init.normal_(weights)
+    return made
 
 
-def rows() -> torch.Tensor:
+def run(network: Network, values: Tensor, activation: nn.Module) -> Tensor:
+    """What the network stands for: values (T, in) -> (T, out)."""
+    for i, step in enumerate(network):
+        values = values if i == 0 else activation(values)
+        values = values @ step.weight.T + step.bias
+    return values
+
+
+def rows() -> Tensor:
     return torch.randn(7, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
 

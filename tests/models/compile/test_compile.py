@@ -1,17 +1,26 @@
 from __future__ import annotations
 
-from typing import get_args
+from typing import Literal, get_args
 
 import pytest
 import torch
 
 from models import config
 from models.architectures import Size, build
+from models.checkpoint import Checkpoint
 from models.compile import CompileError, Into, compile_sumformer
 from models.layers.performer import PerformerLayer
 from models.model import Block, Model
 from models.pack import Pack
-from models.signature import NumericColumn, Output, Signature, VectorColumn
+from models.signature import (
+    IdsColumn,
+    NumericColumn,
+    Output,
+    Signature,
+    TimeColumn,
+    VectorColumn,
+)
+from models.tasks.digits import splits
 from tests.conftest import ROOT, small_checkpoint
 
 ALL = get_args(Into)
@@ -28,12 +37,27 @@ def pack(model: Model, n: int, sequences: int = 3) -> Pack:
     return Pack({column.name: values}, torch.full((sequences,), n), dtype=dtype)
 
 
-def error(model: Model, other: Model, n: int) -> float:
-    """Relative L2 difference of what both answer."""
+def difference(model: Model, other: Model, exact: Pack, packed: Pack) -> float:
+    """Relative L2 difference of what both answer, in the output where it is largest."""
     with torch.no_grad():
-        (wanted,) = model.double()(pack(model.double(), n)).values()
-        (found,) = other(pack(other, n)).values()
-    return float((found.double() - wanted).norm() / wanted.norm())
+        wanted, found = model(exact), other(packed)
+    assert wanted.keys() == found.keys()
+    differences = ((found[k].double() - wanted[k]).norm() / wanted[k].norm() for k in wanted)
+    return max(float(one) for one in differences)
+
+
+def error(model: Model, other: Model, n: int) -> float:
+    """The same, on random tokens and in the precision of each."""
+    model = model.double()
+    return difference(model, other, pack(model, n), pack(other, n))
+
+
+def assert_same(model: Model, into: Into, length: int, packed: Pack) -> None:
+    """Compiled, it answers a pack of float32 alike, in float64 and in float32."""
+    model = model.double()
+    made = compile_sumformer(model, into, length)
+    assert difference(model, made, packed.double(), packed.double()) <= 1e-10
+    assert difference(model, made.float(), packed.double(), packed) <= 1e-4
 
 
 @pytest.mark.parametrize("into", ALL)
@@ -58,12 +82,72 @@ def test_it_has_one_attention_layer_per_layer_and_two_for_a_star(name: str, into
 @pytest.mark.parametrize("into", ALL)
 def test_trained_weights_compile_at_the_length_of_4096(into: Into) -> None:
     """The polynomial checkpoint that ships; its answers are far outside what it was trained on."""
-    from models.checkpoint import Checkpoint
-
     model = Checkpoint.load(ROOT / "models" / "checkpoints" / "polynomial").model.double()
     made = compile_sumformer(model, into, 4096)
     assert error(model, made, 4096) <= 1e-10
     assert error(model, made.float(), 4096) <= 1e-4
+
+
+@pytest.mark.parametrize("into", ALL)
+def test_trained_layers_in_a_row_with_a_sequence_head_compile_at_a_length_they_were_trained_on(
+    into: Into,
+) -> None:
+    """The digits checkpoint that ships: two means with log n, on images of the commonest size."""
+    model = Checkpoint.load(ROOT / "models" / "checkpoints" / "digits").model
+    images = [image for image in splits()["test"].sequences if len(image) == 32]
+    assert len(images) > 10
+    assert_same(model, into, 32, Pack.of_sequences("pixels", images))
+
+
+MIXED = Signature(
+    columns=(
+        NumericColumn(name="amount", log=True, missing="flag", clip=3),
+        IdsColumn(name="kind", high=4, unknown=True),
+        TimeColumn(name="when", shortest=0.1, longest=100),
+        VectorColumn(name="place", width=2),
+    ),
+    outputs=(
+        Output(name="risk", per="sequence", width=3, kind="classification"),
+        Output(name="total", per="sequence", width=2, scale=(20.0, 0.5), offset=(7.0, -1.0)),
+        Output(name="next", per="token", width=5, kind="classification"),
+    ),
+)
+
+
+def mixed_pack(n: int, sequences: int = 3) -> Pack:
+    """With a number that is missing and ids that are not known."""
+    generator, total = torch.Generator().manual_seed(0), n * sequences
+    amount = torch.randn(total, generator=generator) * 100
+    amount[0] = torch.nan
+    columns = {
+        "amount": amount,
+        "kind": torch.randint(0, 6, (total,), generator=generator),
+        "when": torch.rand(total, generator=generator, dtype=torch.float64).cumsum(0),
+        "place": torch.randn(total, 2, generator=generator),
+    }
+    return Pack(columns, torch.full((sequences,), n))
+
+
+def mixed(aggregation: Literal["sum", "mean"]) -> Model:
+    """Two layers, a maximum for the first output, sums or means for the rest; no bias is zero."""
+    torch.manual_seed(0)
+    own = build("sumformer", MIXED, Size(width=8, aggregation=aggregation))
+    top = config.SequenceHead(pool=config.MaxPool(phi=(6,), latent_dim=5, count=True), rho=(7,))
+    model = Model(own.model_copy(update={"heads": (top, *own.heads[1:])})).eval()
+    model.fit(mixed_pack(100))
+    for layer in model.modules():
+        if isinstance(layer, torch.nn.Linear) and layer.bias is not None:
+            torch.nn.init.normal_(layer.bias)
+    return model
+
+
+@pytest.mark.parametrize("into", ALL)
+@pytest.mark.parametrize("aggregation", ["sum", "mean"])
+@pytest.mark.parametrize("n", [1, 30])
+def test_columns_of_all_kinds_and_several_outputs_compile(
+    aggregation: Literal["sum", "mean"], into: Into, n: int
+) -> None:
+    assert_same(mixed(aggregation), into, n, mixed_pack(n))
 
 
 def test_redrawn_features_do_not_change_a_compiled_performer() -> None:
@@ -147,11 +231,12 @@ def test_other_architectures_are_refused_with_the_reason(architecture: str, mess
         compile_sumformer(model, "transformer", 5)
 
 
-def test_context_is_refused() -> None:
+@pytest.mark.parametrize("into", ALL)
+def test_context_is_refused(into: Into) -> None:
     shape = Signature(
         columns=(VectorColumn(width=2),),
         context=(NumericColumn(name="age"),),
         outputs=(Output(per="token", width=2),),
     )
     with pytest.raises(CompileError, match="context"):
-        compile_sumformer(Model(build("sumformer", shape, Size(width=8))), "transformer", 5)
+        compile_sumformer(Model(build("sumformer", shape, Size(width=8))), into, 5)

@@ -14,9 +14,9 @@ from models.layers.performer import (
 from tests.models import small
 
 
-def softmax_layer(features: int) -> PerformerLayer:
+def softmax_layer(features: int, every: int | None = 200) -> PerformerLayer:
     torch.manual_seed(0)
-    own = config.PerformerLayer(heads=2, num_features=features)
+    own = config.PerformerLayer(heads=2, num_features=features, redraw_every=every)
     return PerformerLayer(own, Frame(8, "gelu", None)).double()
 
 
@@ -115,3 +115,25 @@ def test_redrawing_changes_the_features_and_a_seed_repeats_them() -> None:
     layer.redraw(0, torch.Generator().manual_seed(1))
     assert not torch.equal(first, second)
     assert torch.equal(layer.omega, second)
+
+
+def changes(layer: PerformerLayer, steps: int) -> list[int]:
+    """The training steps 1, 2, ... after which the features are others than before."""
+    generator = torch.Generator().manual_seed(1)
+    found: list[int] = []
+    for step in range(1, steps + 1):
+        before = layer.omega.clone()
+        layer.redraw(step, generator)
+        found += [] if torch.equal(layer.omega, before) else [step]
+    return found
+
+
+@pytest.mark.parametrize(("every", "wanted"), [(1, [1, 2, 3, 4, 5, 6, 7, 8]), (3, [3, 6]), (9, [])])
+def test_features_are_drawn_anew_at_every_so_many_th_step_and_at_no_other(
+    every: int, wanted: list[int]
+) -> None:
+    assert changes(softmax_layer(8, every), 8) == wanted
+
+
+def test_features_stay_as_they_are_without_a_period() -> None:
+    assert changes(softmax_layer(8, None), 8) == []
