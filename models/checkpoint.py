@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import torch
 from pydantic import Field, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_model, save_model
@@ -49,7 +50,13 @@ class Checkpoint:
     model: Model
 
     def save(self, folder: Path) -> None:
-        """Write both files into ``folder``, made if missing."""
+        """Write both files into ``folder``, made if missing.
+
+        Raises CheckpointError for weights that are not float32, as `load` would.
+        """
+        for name, weights in self.model.state_dict().items():
+            if weights.dtype != torch.float32:
+                raise CheckpointError(f"{folder}: {name} is {weights.dtype}, weights are float32")
         folder.mkdir(parents=True, exist_ok=True)
         save_model(self.model, str(folder / WEIGHTS))
         (folder / CONFIG).write_text(self.card.model_dump_json(indent=2) + "\n")

@@ -62,7 +62,18 @@ def _figures(args: argparse.Namespace, checkpoint: Checkpoint) -> dict[str, floa
         raise EvaluationError("--data and --columns go together")
     if args.data is not None and args.task is not None:
         raise EvaluationError("give --task, or --data and --columns")
-    return _on_data(args, checkpoint) if args.data is not None else _on_task(args, checkpoint)
+    measure = _on_task if args.data is None else _on_data
+    try:
+        figures = measure(args, checkpoint)
+    except ValueError as error:  # such as a length that the model does not take
+        raise EvaluationError(f"{args.checkpoint}: {error}") from error
+    if not figures:
+        longest = checkpoint.model.config.signature.max_length
+        raise EvaluationError(
+            f"{args.checkpoint}: nothing to measure, every test has longer sequences than the "
+            f"{longest} tokens that the model takes"
+        )
+    return figures
 
 
 def _on_task(args: argparse.Namespace, checkpoint: Checkpoint) -> dict[str, float]:
@@ -72,11 +83,8 @@ def _on_task(args: argparse.Namespace, checkpoint: Checkpoint) -> dict[str, floa
     name = args.task or checkpoint.card.task
     if name not in TASKS:
         raise EvaluationError("trained on no task of ours: give --task, or --data and --columns")
-    options = {} if args.task else checkpoint.card.options
-    try:
-        task, own = load_task(name, options), checkpoint.card.model.signature
-    except ValueError as error:
-        raise EvaluationError(f"{args.checkpoint}: {error}") from error
+    options = checkpoint.card.options if name == checkpoint.card.task else {}
+    task, own = load_task(name, options), checkpoint.card.model.signature
     wanted = task.signature
     if (own.columns, own.context, own.outputs) != (wanted.columns, wanted.context, wanted.outputs):
         raise EvaluationError(f"{args.checkpoint}: its columns or outputs are not those of {name}")

@@ -22,6 +22,7 @@ from models.training.loop import Loop, State
 from models.training.model_card import write_model_card
 from models.training.progress import Progress, draw_curve
 
+UNREADABLE = (OSError, RuntimeError, EOFError, pickle.UnpicklingError)
 STATE, CURVE = "training.pt", "curve.png"
 WHAT = {"recipe": "settings of the training", "model": "settings of the model", "data": "data"}
 
@@ -88,6 +89,8 @@ def _make(folder: Path) -> None:
         raise TrainingError(f"{folder}: {error.strerror}") from error
     if not os.access(folder, os.W_OK):
         raise TrainingError(f"{folder}: not writable")
+    if (folder / STATE).exists():
+        raise TrainingError(f"{folder / STATE}: a stopped run; go on with --resume, or remove it")
 
 
 def usable(device: str) -> str:
@@ -157,10 +160,10 @@ def _save(path: Path, state: State) -> None:
 def _read(path: Path, run: State) -> State:
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        begun = state["run"]
+        begun = {key: state["run"][key] for key in run}
     except FileNotFoundError as error:
         raise TrainingError(f"{path}: there is no stopped run to resume") from error
-    except (OSError, RuntimeError, KeyError, EOFError, pickle.UnpicklingError) as error:
+    except (*UNREADABLE, KeyError, TypeError, IndexError) as error:
         raise TrainingError(f"{path}: not the state of a run") from error
     for key in ("task", "options", "architecture", "seed", "steps"):
         if begun[key] != run[key]:

@@ -58,3 +58,11 @@ def test_an_unknown_key_in_the_config_is_refused(tmp_path: Path) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), "newer": 1}))
     with pytest.raises(CheckpointError, match="newer"):
         Checkpoint.load(tmp_path)
+
+
+def test_weights_that_could_not_be_loaded_are_not_saved(tmp_path: Path) -> None:
+    made = small_checkpoint("plain")
+    made.model.double()
+    with pytest.raises(CheckpointError, match=r"is torch\.float64, weights are float32"):
+        made.save(tmp_path / "new")
+    assert not (tmp_path / "new").exists()

@@ -10,6 +10,7 @@ import torch
 import models.tasks
 from models.architectures import ARCHITECTURES
 from models.checkpoint import Card, Checkpoint
+from models.tasks import load_task
 from models.training.run import build_model
 from service.cli import main
 from tests.models.data.parquet import TOML, rows, told, write
@@ -238,6 +239,33 @@ def test_evaluation_refuses_a_task_of_other_columns(
 ) -> None:
     argv = ["evaluate", str(checkpoint), "--task", "digit_sum"]
     check_refused(argv, 2, "its columns or outputs are not those of digit_sum", capsys)
+
+
+def test_evaluation_keeps_the_options_of_the_checkpoint_s_own_task(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = ["--option", "n=2", "--steps", "2", "--out", str(tmp_path)]
+    assert main(["train", "polynomial", *told]) == 0
+    capsys.readouterr()
+    assert main(["evaluate", str(tmp_path), "--task", "polynomial"]) == 0
+    assert printed(capsys).items() >= own_test(tmp_path).items()
+
+
+@pytest.mark.parametrize(
+    ("split", "message"),
+    [
+        ("validation", "tokens; this model takes 1 to 20"),
+        ("test", "every test has longer sequences than the 20 tokens that the model takes"),
+    ],
+)
+def test_evaluation_refuses_sequences_longer_than_the_model_takes(
+    split: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(0)
+    model = build_model(load_task("listops", {"high": 20}), "sumformer")
+    Checkpoint(Card(name="short", task="listops", seed=0, model=model.config), model).save(tmp_path)
+    argv = ["evaluate", str(tmp_path), "--task", "listops", "--split", split]
+    check_refused(argv, 2, message, capsys)
 
 
 def test_evaluation_refuses_what_is_no_checkpoint(

@@ -118,6 +118,22 @@ def test_there_must_be_a_run_to_resume(tmp_path: Path) -> None:
         train(Doubling(), ARCHITECTURE, tmp_path, resume=True)
 
 
+def test_a_stopped_run_is_not_begun_anew_by_accident(tmp_path: Path) -> None:
+    (tmp_path / "training.pt").write_bytes(b"a day's work")
+    with pytest.raises(TrainingError, match=r"training\.pt: a stopped run; go on with --resume"):
+        train(Doubling(), ARCHITECTURE, tmp_path)
+    assert (tmp_path / "training.pt").read_bytes() == b"a day's work"
+
+
+@pytest.mark.parametrize(
+    "foreign", [{"run": {}}, [1], torch.zeros(2)], ids=["dict", "list", "tensor"]
+)
+def test_a_foreign_state_is_refused(tmp_path: Path, foreign: object) -> None:
+    torch.save(foreign, tmp_path / "training.pt")
+    with pytest.raises(TrainingError, match=r"training\.pt: not the state of a run"):
+        train(Doubling(), ARCHITECTURE, tmp_path, resume=True)
+
+
 def test_a_corrupted_state_is_refused(tmp_path: Path) -> None:
     (tmp_path / "training.pt").write_bytes(b"x" * 100)
     with pytest.raises(TrainingError, match=r"training\.pt: not the state of a run"):
