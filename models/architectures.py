@@ -187,7 +187,7 @@ def _piecewise(shape: Signature, size: Size) -> config.ModelConfig:
         raise ValueError("sumformer-piecewise: needs a max_length and one output per token")
     column = _vectors_only("sumformer-piecewise", shape, size)
     cells = size.cells or finest(shape.max_length, column.width)
-    if cells == 1:
+    if size.cells is None and cells == 1:  # asked for, one cell is a constant, and may be wanted
         raise ValueError(
             f"sumformer-piecewise: sequences of {shape.max_length} tokens of width {column.width} "
             "allow no grid finer than one cell, which tells no token from another"
