@@ -150,9 +150,8 @@ def _sparse(pattern: Patterned) -> Build:
 
 def _polynomial(shape: Signature, size: Size) -> config.ModelConfig:
     """Monomials of the raw vectors, then MLPs only: one layer, as in the paper's experiments."""
-    pool = config.PolynomialPool(
-        degree=size.degree, aggregation=size.aggregation, count=size.aggregation == "mean"
-    )
+    how, mean = size.aggregation, size.aggregation == "mean"
+    pool = config.PolynomialPool(degree=size.degree, aggregation=how, count=mean)
     return _raw("sumformer-polynomial", shape, size, pool)
 
 
@@ -188,10 +187,7 @@ def _piecewise(shape: Signature, size: Size) -> config.ModelConfig:
     column = _vectors_only("sumformer-piecewise", shape, size)
     cells = size.cells or finest(shape.max_length, column.width)
     if size.cells is None and cells == 1:  # asked for, one cell is a constant, and may be wanted
-        raise ValueError(
-            f"sumformer-piecewise: sequences of {shape.max_length} tokens of width {column.width} "
-            "allow no grid finer than one cell, which tells no token from another"
-        )
+        raise ValueError("sumformer-piecewise: such sequences allow no grid finer than one cell")
     layer = config.PiecewiseLayer(cells=cells, length=shape.max_length, width=output.width)
     return config.ModelConfig(
         architecture="sumformer-piecewise",

@@ -37,12 +37,13 @@ def mask(pattern: str, configuration: str, number: int, n: int) -> Tensor:
     """(H, n, n): what each head reads, by the words of Yun et al. 2020, section 3.2."""
     parts = PARTS[pattern]
     p = len(parts)
-    own = {
+    own: dict[str, list[tuple[Pattern, ...]]] = {
         "union": [parts] * HEADS,
         "multihead": [(parts[head * p // HEADS],) for head in range(HEADS)],
         "sequential": [(parts[number % p],)] * HEADS,
-    }[configuration]
-    every = [[matrix(part.of_head(h), n) for part in head] for h, head in enumerate(own)]
+    }
+    heads = enumerate(own[configuration])
+    every = [[matrix(part.of_head(h), n) for part in head] for h, head in heads]
     return torch.stack([torch.stack(head).any(0) for head in every])
 
 
