@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 MISSING = "missing (null or NaN)"
 NULL = -(2**62)  # an id that no range holds
-LARGEST = float(np.finfo(np.float32).max)
 UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
 
@@ -79,7 +78,7 @@ def numbers(values: pa.ChunkedArray, at: Place, missing: bool = False, hint: str
     exact = _floats(values, at, np.float64)
     if not missing:
         at.refuse(np.isnan(exact), MISSING + hint)
-    at.refuse(np.abs(exact) > LARGEST, "not a finite float32")
+    at.refuse(np.abs(exact) > np.finfo(np.float32).max, "not a finite float32")
     _tell_apart(exact[~np.isnan(exact)], at)
     return Values(torch.from_numpy(exact.astype(np.float32)), at)
 
@@ -88,10 +87,10 @@ def _tell_apart(exact: np.ndarray, at: Place) -> None:
     """Refuse numbers that lie close together and far from 0: as float32 many become one."""
     mean, spread = (exact.mean(), exact.std()) if len(exact) else (0.0, 0.0)
     if 1e-14 * abs(mean) < spread < 1e-5 * abs(mean):
-        raise at.wrong(
-            f"its numbers lie {spread:.3g} around {mean:.6g}, too close for float32 to tell apart; "
-            'subtract an offset, or call it a "time"'
+        close = (
+            f"its numbers lie {spread:.3g} around {mean:.6g}, too close for float32 to tell apart"
         )
+        raise at.wrong(close + '; subtract an offset, or call it a "time"')
 
 
 def vectors(values: pa.ChunkedArray, at: Place) -> Values:
@@ -235,8 +234,7 @@ def _floats(values: pa.ChunkedArray, at: Place, dtype: type = np.float32) -> np.
     number = types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind)
     if not (number or _is_trivial(kind)):
         raise at.wrong(f"it is {kind}, not numbers")
-    cast = values.cast(pa.from_numpy_dtype(dtype), safe=False)
-    return np.array(cast.to_numpy(), dtype=dtype)
+    return np.array(values.cast(pa.from_numpy_dtype(dtype), safe=False).to_numpy(), dtype=dtype)
 
 
 def _is_text(kind: pa.DataType) -> bool:
