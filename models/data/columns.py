@@ -87,10 +87,8 @@ def _tell_apart(exact: np.ndarray, at: Place) -> None:
     """Refuse numbers that lie close together and far from 0: as float32 many become one."""
     mean, spread = (exact.mean(), exact.std()) if len(exact) else (0.0, 0.0)
     if 1e-14 * abs(mean) < spread < 1e-5 * abs(mean):
-        close = (
-            f"its numbers lie {spread:.3g} around {mean:.6g}, too close for float32 to tell apart"
-        )
-        raise at.wrong(close + '; subtract an offset, or call it a "time"')
+        close = f"its numbers lie {spread:.3g} around {mean:.6g}, too close for float32"
+        raise at.wrong(close + ' to tell apart; subtract an offset, or call it a "time"')
 
 
 def vectors(values: pa.ChunkedArray, at: Place) -> Values:
