@@ -2,11 +2,14 @@
 
     sumserve evaluate build/checkpoints/digits
     sumserve evaluate build/checkpoints/digits --task digits --split validation
+    sumserve evaluate build/checkpoints/polynomial --option n=5
     sumserve evaluate build/checkpoints/events --data events/ --columns events.toml --split all
 
-Without --task or --data it is the task that the checkpoint was trained on. Data are read as the
-checkpoint's own columns say: with its vocabularies, labels and widths. Files that are not named
-train, validation or test are split as they were in training, by the checkpoint's seed.
+Without --task or --data it is the task that the checkpoint was trained on, with the options it was
+trained with unless --option says otherwise. Tests with longer sequences than the model takes are
+left out. Data are read as the checkpoint's own columns say: with its vocabularies, labels and
+widths. Files that are not named train, validation or test are split as they were in training, by
+the checkpoint's seed.
 """
 
 from __future__ import annotations
@@ -16,10 +19,11 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from models.commands.train import add_data_arguments, refused
+from models.commands.train import add_data_arguments, add_option_argument, refused
 
 if TYPE_CHECKING:
     from models.checkpoint import Checkpoint
+    from models.signature import Signature
 
 SUMMARY = "measure a checkpoint on a task or on your own data"
 
@@ -35,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="checkpoint folder")
     parser.add_argument("--task", choices=TASKS, metavar="TASK", help="default: its name")
     add_data_arguments(parser)
+    add_option_argument(parser)
     splits = ("train", "validation", "test", "all")
     parser.add_argument("--split", choices=splits, default="test", help="default: test")
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, ...")
@@ -62,18 +67,13 @@ def _figures(args: argparse.Namespace, checkpoint: Checkpoint) -> dict[str, floa
         raise EvaluationError("--data and --columns go together")
     if args.data is not None and args.task is not None:
         raise EvaluationError("give --task, or --data and --columns")
+    if args.data is not None and args.option:
+        raise EvaluationError("--option is for a task of ours; your own data have a TOML file")
     measure = _on_task if args.data is None else _on_data
     try:
-        figures = measure(args, checkpoint)
+        return measure(args, checkpoint)
     except ValueError as error:  # such as a length that the model does not take
         raise EvaluationError(f"{args.checkpoint}: {error}") from error
-    if not figures:
-        longest = checkpoint.model.config.signature.max_length
-        raise EvaluationError(
-            f"{args.checkpoint}: nothing to measure, every test has longer sequences than the "
-            f"{longest} tokens that the model takes"
-        )
-    return figures
 
 
 def _on_task(args: argparse.Namespace, checkpoint: Checkpoint) -> dict[str, float]:
@@ -84,15 +84,21 @@ def _on_task(args: argparse.Namespace, checkpoint: Checkpoint) -> dict[str, floa
     if name not in TASKS:
         raise EvaluationError("trained on no task of ours: give --task, or --data and --columns")
     options = checkpoint.card.options if name == checkpoint.card.task else {}
-    task, own = load_task(name, options), checkpoint.card.model.signature
-    wanted = task.signature
-    if (own.columns, own.context, own.outputs) != (wanted.columns, wanted.context, wanted.outputs):
+    task = load_task(name, {**options, **dict(args.option or ())})
+    if _read_and_answered(checkpoint.card.model.signature) != _read_and_answered(task.signature):
         raise EvaluationError(f"{args.checkpoint}: its columns or outputs are not those of {name}")
     if args.split == "test":
         return figures_of_tests(task, checkpoint.model, args.device)
     if args.split == "validation":
         return evaluate(task, checkpoint.model, task.validation(), args.device)
     raise EvaluationError(f"a task's splits are validation and test, not {args.split}")
+
+
+def _read_and_answered(shape: Signature) -> tuple[object, ...]:
+    """What a task and a model must have in common; scales are the model's, answers are in units."""
+    unscaled = {"scale": (), "offset": ()}
+    outputs = tuple(output.model_copy(update=unscaled) for output in shape.outputs)
+    return shape.columns, shape.context, outputs
 
 
 def _on_data(args: argparse.Namespace, checkpoint: Checkpoint) -> dict[str, float]:

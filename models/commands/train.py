@@ -2,16 +2,23 @@
 
     sumserve train digits --out build/checkpoints/digits
     sumserve train polynomial --architecture performer --option n=5 --option d=3
+    sumserve train digits --architecture linformer --model blocks=4 --model layer.sharing=layerwise
     sumserve train --data events/ --columns events.toml --out build/checkpoints/events
     sumserve train --list
 
 Written to the folder: config.json and model.safetensors (the step that did best on validation
-data), metrics.jsonl, curve.png. The same seed gives the same checkpoint on the same machine. A
-run that was stopped goes on with --resume. Test figures are printed once, at the end.
+data), README.md (the model card), metrics.jsonl, curve.png; until the run is over training.pt, from
+which it goes on with --resume. The same seed gives the same checkpoint on the same machine. Test
+figures are printed once, at the end.
+
+--model sets width, blocks, heads, aggregation, positional, position, reach, features, points, cells
+or degree, and as layer.FIELD any field of the mixing layers' own configuration, such as rotary, a
+Linformer's sharing or a sparse pattern's configuration. A checkpoint's config.json shows them all.
 
 Your own data are Parquet or Arrow files: one row per sequence, list columns for what is per token.
 A folder may hold train, validation and test.parquet (.arrow, .feather), or any files, which are
 then split 80/10/10 by the seed.
+Rows in error messages are counted from 0, in the file they name.
 The TOML file says what the columns mean:
 
     name = "churn"
@@ -26,10 +33,15 @@ The TOML file says what the columns mean:
     [outputs.risk]
     kind = "classification"       # or regression
     per = "sequence"              # or token
-    [model]                       # architecture, width, blocks, heads, positional, ...
+    [model]                       # architecture, and all that --model sets
     architecture = "performer"
-    [training]                    # steps, learning_rate, patience, tokens (per batch), ...
-    steps = 2000
+    [model.layer]                 # what --model sets as layer.FIELD
+    rotary = true
+    [training]                    # tokens (per batch), learning_rate, weight_decay, clip, patience,
+    steps = 2000                  # evaluate_every
+
+Every column takes from; a numeric one log, standardise, missing (refuse or flag) and clip, ids low
+and high, or most of strings, and unknown, a time shortest and longest, a classification labels.
 """
 
 from __future__ import annotations
@@ -53,8 +65,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("task", nargs="?", choices=TASKS, metavar="TASK", help="see --list")
     add_data_arguments(parser)
     parser.add_argument("--architecture", help="default: the task's own; see --list")
+    add_option_argument(parser)
     parser.add_argument(
-        "--option", action="append", type=_option, metavar="NAME=N", help="of the task, as n=5"
+        "--model", action="append", type=_setting, metavar="KEY=VALUE", help="of a task's model"
     )
     parser.add_argument("--out", type=Path, help="folder (default: build/checkpoints/NAME)")
     parser.add_argument("--seed", type=_seed, default=0, help="default: 0")
@@ -68,6 +81,13 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
     """One's own data."""
     parser.add_argument("--data", type=Path, metavar="PATH", help="file, or folder of files")
     parser.add_argument("--columns", type=Path, metavar="TOML", help="what the columns mean")
+
+
+def add_option_argument(parser: argparse.ArgumentParser) -> None:
+    """What a task is told."""
+    parser.add_argument(
+        "--option", action="append", type=_option, metavar="NAME=N", help="of the task, as n=5"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -85,6 +105,8 @@ def run(args: argparse.Namespace) -> int:
         return refused("train", error)
     except FloatingPointError as error:
         return refused("train", error, 1)
+    except KeyboardInterrupt as stop:
+        return refused("train", str(stop) or "stopped", 130)
     return 0
 
 
@@ -95,20 +117,26 @@ def refused(command: str, why: object, code: int = 2) -> int:
 
 
 def _train(args: argparse.Namespace) -> dict[str, object]:
-    from models.training.run import train
+    from models.training.run import STATE, train
 
     task = _task(args)
     architecture = args.architecture or task.architecture
+    task = _resized(task, architecture, dict(args.model or ()))
     folder = args.out or Path("build/checkpoints") / task.name
-    figures = train(
-        task,
-        architecture,
-        folder,
-        seed=args.seed,
-        steps=args.steps,
-        resume=args.resume,
-        device=args.device,
-    )
+    try:
+        figures = train(
+            task,
+            architecture,
+            folder,
+            seed=args.seed,
+            steps=args.steps,
+            resume=args.resume,
+            device=args.device,
+        )
+    except KeyboardInterrupt as stop:
+        if (folder / STATE).exists():
+            stop.args = (f"stopped; the same command with --resume goes on from {folder / STATE}",)
+        raise
     told = {"task": task.name, "architecture": architecture, "seed": args.seed}
     return {**told, "checkpoint": str(folder), **figures}
 
@@ -116,10 +144,11 @@ def _train(args: argparse.Namespace) -> dict[str, object]:
 def _task(args: argparse.Namespace) -> Task:
     if args.task is not None:
         return _told_task(args.task, dict(args.option or ()))
-    if args.option:
-        from models.training.run import TrainingError
+    for flag in ("option", "model"):
+        if getattr(args, flag):
+            from models.training.run import TrainingError
 
-        raise TrainingError("--option is for a task of ours; your own data have their TOML file")
+            raise TrainingError(f"--{flag} is for a task of ours; your own data have a TOML file")
     from models.data.dataset import load_dataset
 
     return load_dataset(args.data, args.columns, args.seed)
@@ -133,6 +162,24 @@ def _told_task(name: str, options: dict[str, int]) -> Task:
         return load_task(name, options)
     except ValueError as error:
         raise TrainingError(str(error)) from error
+
+
+def _resized(task: Task, architecture: str, asked: dict[str, str]) -> Task:
+    """The task with the model that was asked for, if anything was."""
+    from models.tasks.sized import idle, sized
+    from models.training.run import TrainingError
+
+    if not asked:
+        return task
+    try:
+        made = sized(task, asked)
+    except ValueError as error:
+        raise TrainingError(f"--model: {error}") from error
+    if key := idle(made, task, architecture):
+        raise TrainingError(
+            f"--model: {key}={asked[key]} changes nothing of the {architecture} of {task.name}"
+        )
+    return made
 
 
 def _list() -> int:
@@ -165,6 +212,13 @@ def _integer(text: str) -> int:
 def _option(text: str) -> tuple[str, int]:
     name, _, value = text.partition("=")
     return name, _integer(value)
+
+
+def _setting(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
+    return key, value
 
 
 def _positive(text: str) -> int:

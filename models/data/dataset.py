@@ -37,8 +37,6 @@ class DatasetTask(Task):
         self.architecture = spec.model.architecture
         self.store, self.splits = store, splits
         lengths = store.pack.lengths[splits["train"]]
-        if not lengths.any():
-            raise DataError(f"{spec.name}: the training rows hold no token")
         self.trained_lengths = (int(lengths.min()), int(lengths.max()))
         silent = all(output.per == "token" for output in signature.outputs)
         self._train = splits["train"][lengths > 0] if silent else splits["train"]
@@ -101,6 +99,8 @@ def load_dataset(data: Path, columns: Path, seed: int = 0) -> DatasetTask:
     for name in ("train", "validation"):
         if name not in splits:
             raise DataError(f"{data}: there are no rows to call {name}")
+    if not rows.lengths[splits["train"]].any():
+        raise DataError(f"{data}: the training rows hold no token")
     signature = fit(spec, rows, splits["train"])
     return DatasetTask(spec, signature, encode(rows, signature), splits)
 

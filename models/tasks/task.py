@@ -53,6 +53,7 @@ class Task(ABC):
     size: Size = Size()
     architecture: str = "sumformer"
     options: Mapping[str, int] = MappingProxyType({})  # what it was loaded with, for the record
+    asked_model: Mapping[str, str] = MappingProxyType({})  # what was asked of its model, as typed
 
     @abstractmethod
     def batch(self, generator: torch.Generator) -> Batch:

@@ -38,13 +38,21 @@ def figures_of_tests(
 ) -> dict[str, float]:
     """Figures of every test of the task; ``accuracy_at_100`` is the accuracy of test "100".
 
-    Tests with longer sequences than the model takes are left out.
+    Tests with longer sequences than the model takes are left out; ValueError names them where
+    there is no other.
     """
     found: dict[str, float] = {}
-    longest = model.config.signature.max_length
-    for name, batch in task.tests().items():
-        if longest is not None and int(batch.pack.lengths.max()) > longest:
-            continue
+    longest, tests = model.config.signature.max_length, task.tests()
+    lengths = {name: int(batch.pack.lengths.max()) for name, batch in tests.items()}
+    fitting = [name for name in tests if longest is None or lengths[name] <= longest]
+    if tests and not fitting:
+        left = ", ".join(f"{name or 'test'} ({n:,} tokens)" for name, n in lengths.items())
+        raise ValueError(
+            f"every test has longer sequences than the {longest} tokens that the model takes: "
+            + left
+        )
+    for name in fitting:
+        batch = tests[name]
         suffix = f"_at_{name}" if name else ""
         figures = evaluate(task, model, batch, device)
         found |= {figure + suffix: value for figure, value in figures.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -32,18 +33,22 @@ def write_model_card(
         "## Figures on test data",
         _figures(figures),
         "## Made by",
-        _command(card, None if steps == task.recipe.steps else steps),
+        _command(card, task, steps),
         f"torch {torch.__version__}; metrics.jsonl and curve.png show the run."
         + (" Apache-2.0." if task.name in TASKS else ""),
     ]
     (folder / NAME).write_text("\n\n".join(part for part in parts if part) + "\n")
 
 
-def _command(card: Card, steps: int | None) -> str:
-    what = card.task if card.task in TASKS else "--data ... --columns ..."
-    own = f"--architecture {card.model.architecture} --seed {card.seed}"
-    options = "".join(f" --option {name}={value}" for name, value in card.options.items())
-    return f"    sumserve train {what} {own}{options}" + (f" --steps {steps}" if steps else "")
+def _command(card: Card, task: Task, steps: int) -> str:
+    parts = [
+        card.task if card.task in TASKS else "--data ... --columns ...",
+        f"--architecture {card.model.architecture} --seed {card.seed}",
+        *(f"--option {name}={value}" for name, value in card.options.items()),
+        *(f"--model {shlex.quote(f'{key}={text}')}" for key, text in task.asked_model.items()),
+        *([f"--steps {steps}"] if steps != task.recipe.steps else []),
+    ]
+    return "    sumserve train " + " ".join(parts)
 
 
 def _about(task: Task) -> str:

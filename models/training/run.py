@@ -1,6 +1,7 @@
 """One seeded training run for every task and architecture; the best validated weights are kept.
 
-A run that was stopped goes on from training.pt to the very weights it would have reached.
+A run that was stopped goes on from training.pt, written before the first step and after every
+validation, to the very weights it would have reached.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ import os
 import pickle
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -45,7 +45,8 @@ def train(
 
     Writes the best checkpoint, metrics.jsonl and curve.png into ``folder``; training.pt lies there
     until the run is over. Raises TrainingError when there is no such model, device, folder or run
-    to resume, FloatingPointError naming the step when training diverges.
+    to resume, or a stopped one in the way, FloatingPointError naming the step when training
+    diverges.
     """
     steps = steps or task.recipe.steps
     if not resume:
@@ -53,9 +54,12 @@ def train(
     torch.manual_seed(seed)
     loop = Loop(task, _model(task, architecture), seed, steps, usable(device))
     run = _identity(task, architecture, seed, steps, loop.model)
-    state = _read(folder / STATE, run) if resume else {"lines": []}
     if resume:
+        state = _read(folder / STATE, run)
         loop.restore(state["loop"])
+    else:
+        state = {"run": run, "lines": [], "loop": loop.state()}
+        _save(folder / STATE, state)
     title = f"{task.name}, {architecture}"
     with Progress(folder, f"train {title}", steps, state["lines"]) as progress:
         _optimise(loop, steps, progress, folder / STATE, run)
@@ -159,7 +163,8 @@ def _save(path: Path, state: State) -> None:
 
 def _read(path: Path, run: State) -> State:
     try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        read = torch.load(path, map_location="cpu", weights_only=True)
+        state: State = {part: read[part] for part in ("run", "lines", "loop")}
         begun = {key: state["run"][key] for key in run}
     except FileNotFoundError as error:
         raise TrainingError(f"{path}: there is no stopped run to resume") from error

@@ -6,15 +6,17 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
 from models.architectures import Size, build
 from models.heads import SequenceHead
 from models.layers.layer import SummaryLayer
-from models.model import Block
+from models.model import Block, Model
 from models.pack import Pack
 from models.signature import IdsColumn, Signature
 from models.summary import Merge, merge
 from tests.models import small
+from tests.models.layers.parts import cut
 
 RAW = ("sumformer-polynomial", small.TABLE)  # their blocks read the bare vectors
 LENGTHS = st.lists(st.integers(0, 120), min_size=1, max_size=6)
@@ -43,20 +45,41 @@ def test_a_sequence_is_answered_alike_alone_and_in_any_pack(name: str, drawn: li
 def test_a_token_never_influences_another_sequence(name: str) -> None:
     model, lengths = small.model(name), lengths_for(name, [3, 1, 40, 2])
     packed = small.pack(lengths)
-    start = int(packed.starts[2])
+    own = packed.owner == 2
     tokens = packed.columns["x"].clone().requires_grad_()
-    found = model(small.of(tokens, lengths))["a"]
+    found = model(small.of(tokens, lengths))
     if name != small.TABLE:  # a table is piecewise constant: its gradient is zero everywhere
-        torch.autograd.backward(found[start : start + lengths[2]].square().sum())
+        rows = [found["a"][own].square().sum(), found["b"][2].square().sum()]
+        torch.autograd.backward(torch.stack(rows).sum())
         assert tokens.grad is not None
         touched = tokens.grad.abs().sum(1) > 0
-        assert touched[start : start + lengths[2]].any()
-        assert not touched[:start].any()
-        assert not touched[start + lengths[2] :].any()
+        assert touched[own].all()
+        assert not touched[~own].any()
     changed = packed.columns["x"].clone()
-    changed[start : start + lengths[2]] = torch.rand(lengths[2], 2).double()
-    after = model(small.of(changed, lengths))["a"]
-    torch.testing.assert_close(after[:start], found[:start])
+    changed[own] = torch.rand(lengths[2], 2).double()
+    after = model(small.of(changed, lengths))
+    assert_others_alike(after, found, own)
+    assert not torch.allclose(after["a"][own], found["a"][own])
+
+
+@pytest.mark.parametrize("name", small.NAMES)
+def test_tokens_that_are_no_numbers_spoil_their_own_sequence_only(name: str) -> None:
+    model, lengths = small.model(name), lengths_for(name, [3, 1, 40, 2, 40])
+    packed = small.pack(lengths)
+    own = packed.owner == 2
+    spoilt = torch.where(own[:, None], torch.nan, packed.columns["x"])
+    after = model(small.of(spoilt, lengths))
+    assert_others_alike(after, model(packed), own)
+    if name != small.TABLE:  # which puts them into some cell
+        assert after["a"][own].isnan().all()
+
+
+def assert_others_alike(found: dict[str, Tensor], wanted: dict[str, Tensor], own: Tensor) -> None:
+    """The same rows for all tokens but these, and for all sequences but the third."""
+    torch.testing.assert_close(found["a"][~own], wanted["a"][~own])
+    if "b" in wanted:
+        others = torch.arange(len(wanted["b"])) != 2
+        torch.testing.assert_close(found["b"][others], wanted["b"][others])
 
 
 @pytest.mark.parametrize("name", small.NAMES)
@@ -68,6 +91,26 @@ def test_permuting_tokens_permutes_their_rows_exactly_where_it_is_declared(name:
         permuted = model(small.of(packed.columns["x"][order], [n]))
     alike = torch.allclose(permuted["a"], found["a"][order], atol=1e-9)
     assert alike == model.equivariant
+
+
+@pytest.mark.parametrize("name", [n for n in small.NAMES if n != small.TABLE])
+def test_answers_per_sequence_do_not_depend_on_the_order_exactly_where_it_is_declared(
+    name: str,
+) -> None:
+    model, lengths = small.model(name), [40, 30]
+    packed, generator = small.pack(lengths), torch.Generator().manual_seed(1)
+    pieces = packed.columns["x"].split(lengths)
+    mixed = torch.cat([x[torch.randperm(len(x), generator=generator)] for x in pieces])
+    with torch.no_grad():
+        found, other = model(packed)["b"], model(small.of(mixed, lengths))["b"]
+    assert torch.allclose(found, other, rtol=0, atol=1e-9) == model.equivariant
+
+
+@pytest.mark.parametrize("name", [n for n in small.NAMES if n != small.TABLE])
+def test_gradients_are_those_of_finite_differences(name: str) -> None:
+    model, lengths = small.model(name), [3, 0, 2]
+    tokens = small.pack(lengths).columns["x"].requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: tuple(model(small.of(x, lengths)).values()), tokens)
 
 
 @pytest.mark.parametrize("name", [n for n in small.NAMES if n not in RAW])
@@ -90,6 +133,25 @@ def test_an_empty_sequence_has_a_finite_answer_of_its_own(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", small.NAMES)
+@given(drawn=LENGTHS, widths=st.tuples(*[st.integers(1, 4)] * 3), blocks=st.integers(0, 2))
+@settings(max_examples=8, deadline=None)
+def test_every_token_and_every_sequence_has_a_row_of_the_width_asked_for(
+    name: str, drawn: list[int], widths: tuple[int, int, int], blocks: int
+) -> None:
+    plain, lengths = small.signature(name).model_dump(), lengths_for(name, drawn)
+    tokens = torch.rand(sum(lengths), widths[0], dtype=torch.float64)
+    plain["columns"][0]["width"] = widths[0]
+    wanted = {}
+    for output, width in zip(plain["outputs"], widths[1:], strict=False):
+        output["width"] = width
+        wanted[output["name"]] = (len(tokens) if output["per"] == "token" else len(lengths), width)
+    size = Size(width=8, blocks=blocks, heads=2, features=3, points=3, cells=2)
+    model = Model(build(name, Signature.model_validate(plain), size)).double()
+    found = model(small.of(tokens, lengths))
+    assert {output: tuple(rows.shape) for output, rows in found.items()} == wanted
+
+
+@pytest.mark.parametrize("name", small.NAMES)
 def test_a_pack_of_nothing_has_no_rows(name: str) -> None:
     found = small.model(name)(small.pack([]))
     assert all(len(rows) == 0 for rows in found.values())
@@ -107,46 +169,22 @@ def summing(name: str) -> list[tuple[Merge, Block | SequenceHead]]:
 
 
 @pytest.mark.parametrize("name", small.NAMES)
-@given(drawn=LENGTHS, cut=st.integers(0, 120))
+@given(drawn=LENGTHS, place=st.integers(0, 120))
 @settings(max_examples=8, deadline=None)
 def test_summaries_of_parts_merge_into_the_summary_of_the_whole(
-    name: str, drawn: list[int], cut: int
+    name: str, drawn: list[int], place: int
 ) -> None:
     lengths = lengths_for(name, drawn)
-    heads = [min(cut, n) for n in lengths]
     parts = summing(name)
     assert parts
     for how, part in parts:
         width = 2 if name in RAW and isinstance(part, Block) else 16
         hidden = torch.rand(sum(lengths), width, dtype=torch.float64)
         whole = part.contribution(hidden, small.of(hidden, lengths))
-        first, rest = _halves(hidden, lengths, heads)
+        first, rest = cut(hidden, lengths, [place])
         merged = merge(how, part.contribution(*first), part.contribution(*rest))
         for field, rows in whole.items():
             torch.testing.assert_close(merged[field], rows)
-
-
-class _Later(Pack):
-    """The second part of sequences: positions go on where the first part ended."""
-
-    before: torch.Tensor
-
-    @property
-    def position(self) -> torch.Tensor:
-        own = torch.arange(self.tokens) - self.starts[self.owner]
-        return own + self.before[self.owner]
-
-
-def _halves(
-    hidden: torch.Tensor, lengths: list[int], heads: list[int]
-) -> tuple[tuple[torch.Tensor, Pack], tuple[torch.Tensor, Pack]]:
-    pieces = hidden.split(lengths)
-    firsts = torch.cat([p[:h] for p, h in zip(pieces, heads, strict=True)])
-    seconds = torch.cat([p[h:] for p, h in zip(pieces, heads, strict=True)])
-    left = [n - h for n, h in zip(lengths, heads, strict=True)]
-    rest = _Later({"x": seconds}, torch.tensor(left), dtype=torch.float64)
-    object.__setattr__(rest, "before", torch.tensor(heads))
-    return (firsts, small.of(firsts, heads)), (seconds, rest)
 
 
 @pytest.mark.parametrize("name", small.NAMES)

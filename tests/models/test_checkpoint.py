@@ -66,3 +66,13 @@ def test_weights_that_could_not_be_loaded_are_not_saved(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"is torch\.float64, weights are float32"):
         made.save(tmp_path / "new")
     assert not (tmp_path / "new").exists()
+
+
+def test_weights_of_another_type_are_not_loaded(tmp_path: Path) -> None:
+    small_checkpoint("plain").save(tmp_path)
+    state = load_file(tmp_path / "model.safetensors")
+    state["embed.columns.columns.0.mean"] = state["embed.columns.columns.0.mean"].double()
+    save_file(state, tmp_path / "model.safetensors")
+    message = r"model\.safetensors: embed\.columns\.columns\.0\.mean is not float32, as weights are"
+    with pytest.raises(CheckpointError, match=message):
+        Checkpoint.load(tmp_path)

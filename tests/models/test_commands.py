@@ -178,8 +178,39 @@ def test_a_task_s_options_are_kept_with_the_checkpoint(
     assert (card.options, card.trained_lengths) == ({"n": 2, "d": 3}, (2, 2))
     assert "--option n=2 --option d=3" in (tmp_path / "README.md").read_text()
     capsys.readouterr()
-    assert main(["evaluate", str(tmp_path)]) == 0
-    assert printed(capsys).items() >= own_test(tmp_path).items()
+    for again in ([], ["--option", "n=2"]):
+        assert main(["evaluate", str(tmp_path), *again]) == 0
+        assert printed(capsys).items() >= own_test(tmp_path).items()
+
+
+def test_an_option_of_evaluation_takes_the_place_of_one_the_checkpoint_was_trained_with(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for n in (2, 5):
+        told = ["--option", f"n={n}", "--option", "d=2", "--steps", "1"]
+        assert main(["train", "polynomial", *told, "--out", str(tmp_path / str(n))]) == 0
+        trained = own_test(tmp_path / str(n))
+        capsys.readouterr()
+        assert main(["evaluate", str(tmp_path / str(n)), "--option", "n=4"]) == 0
+        assert printed(capsys)["relative_error"] != trained["relative_error"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (["--option", "m=3"], "polynomial: no option 'm'; there are n, d"),
+        (["--option", "d=3"], "its columns or outputs are not those of polynomial"),
+        (["--data", "x", "--columns", "y", "--option", "n=3"], "--option is for a task of ours"),
+    ],
+)
+def test_an_option_that_the_checkpoint_s_task_does_not_take_is_refused(
+    asked: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task = load_task("polynomial")
+    model = build_model(task, "sumformer")
+    card = Card(name="mine", task="polynomial", seed=0, model=model.config)
+    Checkpoint(card, model).save(tmp_path)
+    check_refused(["evaluate", str(tmp_path), *asked], 2, message, capsys)
 
 
 def test_bad_data_are_one_line_naming_the_row(
@@ -255,7 +286,10 @@ def test_evaluation_keeps_the_options_of_the_checkpoint_s_own_task(
     ("split", "message"),
     [
         ("validation", "tokens; this model takes 1 to 20"),
-        ("test", "every test has longer sequences than the 20 tokens that the model takes"),
+        (
+            "test",
+            "every test has longer sequences than the 20 tokens that the model takes: test (200",
+        ),
     ],
 )
 def test_evaluation_refuses_sequences_longer_than_the_model_takes(

@@ -14,14 +14,7 @@ from models.layers.sumformer import SumformerLayer
 from models.model import Block, Model
 from models.pack import Pack
 from models.pools import SumPool
-from models.signature import (
-    IdsColumn,
-    NumericColumn,
-    Output,
-    Signature,
-    TimeColumn,
-    VectorColumn,
-)
+from models.signature import IdsColumn, NumericColumn, Output, Signature, TimeColumn, VectorColumn
 from tests.conftest import small_checkpoint
 
 
@@ -226,6 +219,14 @@ def test_rotary_positions_tell_orders_apart(name: str) -> None:
     x = torch.randn(7, 2)
     rows, other = (model(Pack({"x": v}, torch.tensor([7])))["y"] for v in (x, x.flip(0)))
     assert not torch.allclose(rows, other.flip(0))
+
+
+def test_a_time_ends_equivariance(mixed: Model) -> None:
+    pack, order = mixed_pack([7]), torch.arange(7).flip(0)
+    found = mixed(pack)["next"]
+    turned = mixed(mixed_pack([7], **{k: v[order] for k, v in pack.columns.items()}))["next"]
+    assert not torch.allclose(turned, found[order], atol=1e-3)
+    assert not mixed.equivariant
 
 
 def test_a_feature_that_never_varies_is_only_centred() -> None:

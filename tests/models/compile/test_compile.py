@@ -12,14 +12,7 @@ from models.compile import CompileError, Into, compile_sumformer
 from models.layers.performer import PerformerLayer
 from models.model import Block, Model
 from models.pack import Pack
-from models.signature import (
-    IdsColumn,
-    NumericColumn,
-    Output,
-    Signature,
-    TimeColumn,
-    VectorColumn,
-)
+from models.signature import IdsColumn, NumericColumn, Output, Signature, TimeColumn, VectorColumn
 from models.tasks.digits import splits
 from tests.conftest import ROOT, small_checkpoint
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from models import config
 from models.architectures import Size, build
 from models.checkpoint import Card, Checkpoint
 from models.layers.layer import Frame
-from models.layers.linformer import LinformerLayer
+from models.layers.linformer import LinformerLayer, projection
 from models.model import Model
 from tests.models import small
 
@@ -17,17 +17,20 @@ Sharing = Literal["headwise", "key-value", "layerwise"]
 FRAME = Frame(8, "gelu", 12)
 
 
-def layer(sharing: Sharing = "headwise") -> LinformerLayer:
-    torch.manual_seed(0)
+def layer(sharing: Sharing, shared: torch.nn.Parameter | None = None) -> LinformerLayer:
     own = config.LinformerLayer(heads=2, projection_dim=3, sharing=sharing)
-    return LinformerLayer(own, FRAME).double()
+    return LinformerLayer(own, FRAME, shared).double()
 
 
 @pytest.mark.parametrize("n", [1, 7, 12])
-def test_it_is_softmax_over_projected_keys(n: int) -> None:
-    """Linformer, eq. 7, with E and F cut to the sequence's length."""
-    mine, hidden = layer(), torch.randn(n, 8, dtype=torch.float64)
-    e, f = mine.project_keys[:, :n], mine.project_values[:, :n]
+@pytest.mark.parametrize("sharing", get_args(Sharing))
+def test_it_is_softmax_over_projected_keys(sharing: Sharing, n: int) -> None:
+    """Linformer, eq. 7, with E and F cut to the sequence's length; E = F unless headwise."""
+    torch.manual_seed(0)
+    shared = projection(3, 12) if sharing == "layerwise" else None
+    mine, hidden = layer(sharing, shared), torch.randn(n, 8, dtype=torch.float64)
+    e = (mine.project_keys if shared is None else shared)[:, :n].double()
+    f = mine.project_values[:, :n] if sharing == "headwise" else e
     heads = mine.heads
     q, k, v = (heads.split(m(hidden)) for m in (heads.query, heads.key, heads.value))
     scores = torch.einsum("nhw,kj,jhw->nhk", q, e, k) / 2
@@ -49,6 +52,13 @@ def model(sharing: Sharing) -> Model:
 def test_sharing_leaves_as_many_matrices_as_it_says(sharing: Sharing, matrices: int) -> None:
     projections = {id(p) for n, p in model(sharing).named_parameters() if "project" in n}
     assert len(projections) == matrices
+
+
+def test_layers_that_share_a_matrix_must_agree_in_its_size() -> None:
+    plain = model("layerwise").config.model_dump()
+    plain["blocks"][1]["mixing"]["projection_dim"] = 5
+    with pytest.raises(ValueError, match=r"share E differ in projection_dim: \[5, 32\]"):
+        Model(config.ModelConfig.model_validate(plain))
 
 
 def test_a_shared_matrix_survives_a_checkpoint(tmp_path: object) -> None:

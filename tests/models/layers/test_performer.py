@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from models import config
+from models.architectures import Size, build
 from models.layers.layer import Frame
 from models.layers.performer import (
     PerformerLayer,
@@ -11,6 +12,7 @@ from models.layers.performer import (
     orthogonal,
     query_features,
 )
+from models.model import Model
 from tests.models import small
 
 
@@ -133,6 +135,14 @@ def test_features_are_drawn_anew_at_every_so_many_th_step_and_at_no_other(
     every: int, wanted: list[int]
 ) -> None:
     assert changes(softmax_layer(8, every), 8) == wanted
+
+
+def test_features_drawn_anew_are_others_in_every_layer_of_a_model() -> None:
+    model = Model(build("performer", small.signature("performer"), Size(width=8, heads=2)))
+    model.redraw(200, torch.Generator().manual_seed(1))
+    one, two = (block.mixing.omega for block in model.blocks)  # type: ignore[union-attr]
+    assert torch.equal(one, orthogonal(32, 4, torch.Generator().manual_seed(1)))  # type: ignore[arg-type]
+    assert not torch.allclose(one, two)  # type: ignore[arg-type]
 
 
 def test_features_stay_as_they_are_without_a_period() -> None:

@@ -80,6 +80,25 @@ def test_patterns_of_the_paper_are_universal_at_its_sizes(
     assert report.universal
 
 
+@pytest.mark.parametrize("width", [2, 11])
+@pytest.mark.parametrize("name", ["window_global", "bigbird"])
+def test_windows_beside_a_global_token_are_universal_and_reach_all_in_two_layers(
+    name: str, width: int
+) -> None:
+    more = {"keys": 11} if name == "bigbird" else {}
+    report = check(PATTERNS[name](width=width, count=1, **more), 128)
+    assert report.self_loops
+    assert report.path == tuple(range(128))
+    assert report.reach == 2
+    assert report.universal
+
+
+def test_a_window_of_one_token_beside_global_tokens_is_not_universal() -> None:
+    report = check(PATTERNS["window_global"](width=1, count=2), 128)
+    assert report.hamiltonian == "no"
+    assert report.universal is False
+
+
 def test_connections_are_counted_per_pattern() -> None:
     assert check((Residue(2), Window(2)), 4).connections == (8, 10)
 

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import pytest
 import torch
 
 from models.pack import Pack
 from models.tasks import load_task
+from models.tasks.task import Batch
 from models.training.budget import parts, runs
 from models.training.evaluation import answer, evaluate, figures_of_tests
 from models.training.run import build_model
@@ -63,3 +65,30 @@ def test_tests_longer_than_a_model_takes_are_left_out() -> None:
     figures = figures_of_tests(task, build_model(task, "linformer"))
     assert {"accuracy_at_1", "accuracy_at_10"} <= set(figures)
     assert "accuracy_at_20" not in figures
+
+
+class Measured(Doubling):
+    """Its models take 5 tokens, its tests have as many as their names say."""
+
+    signature = Doubling.signature.model_copy(update={"max_length": 5})
+
+    def __init__(self, *lengths: int) -> None:
+        super().__init__()
+        self.lengths = lengths
+
+    def tests(self) -> dict[str, Batch]:
+        return {str(n): self._of(n) for n in self.lengths}
+
+    def _of(self, length: int) -> Batch:
+        tokens = torch.ones(length, 2)
+        return Batch(Pack({"x": tokens}, torch.tensor([length])), {"y": 2 * tokens})
+
+
+def test_a_model_that_takes_no_test_at_all_is_told_which_and_why() -> None:
+    task = Measured(7, 9)
+    with pytest.raises(ValueError, match=r"5 tokens that .* takes: 7 \(7 tokens\), 9 \(9 t"):
+        figures_of_tests(task, build_model(task, "sumformer"))
+
+
+def test_a_task_without_tests_has_no_figures() -> None:
+    assert figures_of_tests(Measured(), build_model(Measured(), "sumformer")) == {}

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from models.tasks import load_task
+from models.tasks.sized import sized
 from models.training.model_card import write_model_card
 from tests.conftest import small_checkpoint
 from tests.models.training.doubling import Doubling
@@ -43,3 +44,10 @@ def test_a_card_of_own_data_names_the_command_for_own_data(card: str) -> None:
         "sumserve train --data ... --columns ... --architecture sumformer --seed 5 --steps 70"
         in card
     )
+
+
+def test_a_card_repeats_how_the_model_was_asked_for(tmp_path: Path) -> None:
+    task = sized(Doubling(), {"blocks": "1", "layer.psi": "[8, 8]"})
+    write_model_card(tmp_path, task, small_checkpoint("pooled"), {}, 70)
+    asked = "--seed 5 --model blocks=1 --model 'layer.psi=[8, 8]' --steps 70"
+    assert asked in (tmp_path / "README.md").read_text()

@@ -69,7 +69,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tmp_path: 
     assert not equal(weights(tmp_path / "a"), weights(tmp_path / "c"))
 
 
-@pytest.mark.parametrize("after", [2, 5])
+@pytest.mark.parametrize("after", [0, 1, 2, 5])
 @pytest.mark.parametrize("architecture", ["sumformer", "performer"])
 def test_a_resumed_run_ends_in_the_weights_of_one_never_stopped(
     tmp_path: Path, architecture: str, after: int
@@ -126,7 +126,7 @@ def test_a_stopped_run_is_not_begun_anew_by_accident(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "foreign", [{"run": {}}, [1], torch.zeros(2)], ids=["dict", "list", "tensor"]
+    "foreign", [{}, {"run": {}}, {"run": None}, [1], torch.zeros(2), "text", 7, None], ids=str
 )
 def test_a_foreign_state_is_refused(tmp_path: Path, foreign: object) -> None:
     torch.save(foreign, tmp_path / "training.pt")
@@ -136,6 +136,16 @@ def test_a_foreign_state_is_refused(tmp_path: Path, foreign: object) -> None:
 
 def test_a_corrupted_state_is_refused(tmp_path: Path) -> None:
     (tmp_path / "training.pt").write_bytes(b"x" * 100)
+    with pytest.raises(TrainingError, match=r"training\.pt: not the state of a run"):
+        train(Doubling(), ARCHITECTURE, tmp_path, resume=True)
+
+
+@pytest.mark.parametrize("part", ["lines", "loop"])
+def test_a_state_that_lacks_a_part_is_refused(tmp_path: Path, part: str) -> None:
+    interrupted(Stopped(3), ARCHITECTURE, tmp_path)
+    state = torch.load(tmp_path / "training.pt")
+    del state[part]
+    torch.save(state, tmp_path / "training.pt")
     with pytest.raises(TrainingError, match=r"training\.pt: not the state of a run"):
         train(Doubling(), ARCHITECTURE, tmp_path, resume=True)
 
