@@ -11,10 +11,23 @@ from models.architectures import ARCHITECTURES, Size, build
 from models.layers.piecewise import PiecewiseLayer
 from models.model import Block, Model
 from models.pack import Pack
-from models.signature import Output, Signature, VectorColumn
+from models.signature import (
+    IdsColumn,
+    NumericColumn,
+    Output,
+    Signature,
+    TimeColumn,
+    VectorColumn,
+)
 
 TABLE = "sumformer-piecewise"
 NAMES = tuple(ARCHITECTURES)
+EVERY_KIND = (
+    NumericColumn(name="amount", log=True, missing="flag", clip=3),
+    IdsColumn(name="kind", high=4, unknown=True),
+    TimeColumn(name="when", shortest=0.1, longest=100),
+    VectorColumn(name="place", width=2),
+)
 
 
 def signature(name: str) -> Signature:

@@ -1,11 +1,9 @@
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 import models.tasks
 from models.architectures import ARCHITECTURES
@@ -13,32 +11,9 @@ from models.checkpoint import Card, Checkpoint
 from models.tasks import load_task
 from models.training.run import build_model
 from service.cli import main
+from tests.models.command import check_refused, own_test, printed, use
 from tests.models.data.parquet import TOML, rows, told, write
 from tests.models.training.doubling import Diverging, Doubling, Stopped
-
-
-@pytest.fixture
-def doubling(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tiny task in the place of a real one."""
-    use(monkeypatch, Doubling())
-
-
-def use(monkeypatch: pytest.MonkeyPatch, task: Doubling) -> None:
-    monkeypatch.setattr(models.tasks, "TASKS", {"doubling": "x -> 2 x", "other": "another"})
-    monkeypatch.setattr(models.tasks, "load_task", lambda name, options: task)
-
-
-def printed(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
-    out = capsys.readouterr().out
-    assert out.count("\n") == 1
-    found: dict[str, Any] = json.loads(out)
-    return found
-
-
-def own_test(folder: Path) -> dict[str, float]:
-    """The figures of the training's own test line."""
-    line = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
-    return {k: v for k, v in line.items() if k not in ("split", "step", "seconds", "seed")}
 
 
 def data(folder: Path, **changed: Any) -> list[str]:
@@ -67,28 +42,6 @@ def test_the_architecture_is_the_one_asked_for(tmp_path: Path) -> None:
     assert Checkpoint.load(tmp_path).card.model.architecture == "pointnet"
 
 
-@pytest.mark.usefixtures("doubling")
-def test_evaluation_equals_the_trainings_own_test(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    main(["train", "doubling", "--out", str(tmp_path)])
-    capsys.readouterr()
-    assert main(["evaluate", str(tmp_path)]) == 0
-    where = {"checkpoint": str(tmp_path), "split": "test"}
-    assert printed(capsys) == {**where, **own_test(tmp_path)}
-
-
-def test_evaluation_on_data_equals_the_trainings_own_test(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    arguments = data(tmp_path)
-    out = tmp_path / "out"
-    assert main(["train", *arguments, "--out", str(out), "--seed", "5"]) == 0
-    assert printed(capsys).items() >= {"task": "churn", "seed": 5}.items()
-    assert main(["evaluate", str(out), *arguments]) == 0
-    assert printed(capsys).items() >= own_test(out).items()
-
-
 def test_the_architecture_of_data_is_named_in_the_toml_file(tmp_path: Path) -> None:
     arguments = data(tmp_path)
     told(tmp_path, TOML.replace("width = 8", 'width = 8\narchitecture = "linformer"'))
@@ -110,17 +63,6 @@ def test_the_list_names_tasks_and_architectures(capsys: pytest.CaptureFixture[st
     assert main(["train", "--list"]) == 0
     words = capsys.readouterr().out.split()
     assert {*models.tasks.TASKS, *ARCHITECTURES} <= set(words)
-
-
-def check_refused(
-    argv: list[str], code: int, message: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    capsys.readouterr()
-    assert main(argv) == code
-    error = capsys.readouterr().err
-    assert error.startswith(f"sumserve {argv[0]}: ")
-    assert error.count("\n") == 1
-    assert message in error
 
 
 @pytest.mark.usefixtures("doubling")
@@ -183,18 +125,6 @@ def test_a_task_s_options_are_kept_with_the_checkpoint(
         assert printed(capsys).items() >= own_test(tmp_path).items()
 
 
-def test_an_option_of_evaluation_takes_the_place_of_one_the_checkpoint_was_trained_with(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for n in (2, 5):
-        told = ["--option", f"n={n}", "--option", "d=2", "--steps", "1"]
-        assert main(["train", "polynomial", *told, "--out", str(tmp_path / str(n))]) == 0
-        trained = own_test(tmp_path / str(n))
-        capsys.readouterr()
-        assert main(["evaluate", str(tmp_path / str(n)), "--option", "n=4"]) == 0
-        assert printed(capsys)["relative_error"] != trained["relative_error"]
-
-
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
@@ -228,81 +158,3 @@ def test_divergence_is_one_line(
     check_refused(
         ["train", "doubling", "--out", str(tmp_path)], 1, "diverged: loss nan at step 3", capsys
     )
-
-
-@pytest.fixture
-def checkpoint(tmp_path: Path) -> Path:
-    """An untrained model of the tiny task, under a name that is no task's."""
-    torch.manual_seed(0)
-    model = build_model(Doubling(), "sumformer")
-    Checkpoint(Card(name="mine", seed=0, model=model.config), model).save(tmp_path / "mine")
-    return tmp_path / "mine"
-
-
-@pytest.mark.usefixtures("doubling")
-def test_evaluation_takes_the_task_asked_for(
-    checkpoint: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    argv = ["evaluate", str(checkpoint), "--task", "doubling", "--split", "validation"]
-    assert main(argv) == 0
-    assert printed(capsys).keys() == {"checkpoint", "split", "loss", "rmse"}
-
-
-@pytest.mark.usefixtures("doubling")
-@pytest.mark.parametrize(
-    ("argv", "message"),
-    [
-        ([], "trained on no task of ours: give --task, or --data and --columns"),
-        (["--task", "doubling", "--split", "all"], "splits are validation and test, not all"),
-        (["--data", "x"], "--data and --columns go together"),
-        (["--task", "other", "--data", "x", "--columns", "y"], "give --task, or --data"),
-        (["--task", "doubling", "--device", "warp"], "device 'warp'"),
-    ],
-)
-def test_evaluation_refuses_bad_input_in_one_line(
-    checkpoint: Path, argv: list[str], message: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    check_refused(["evaluate", str(checkpoint), *argv], 2, message, capsys)
-
-
-def test_evaluation_refuses_a_task_of_other_columns(
-    checkpoint: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    argv = ["evaluate", str(checkpoint), "--task", "digit_sum"]
-    check_refused(argv, 2, "its columns or outputs are not those of digit_sum", capsys)
-
-
-def test_evaluation_keeps_the_options_of_the_checkpoint_s_own_task(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    told = ["--option", "n=2", "--steps", "2", "--out", str(tmp_path)]
-    assert main(["train", "polynomial", *told]) == 0
-    capsys.readouterr()
-    assert main(["evaluate", str(tmp_path), "--task", "polynomial"]) == 0
-    assert printed(capsys).items() >= own_test(tmp_path).items()
-
-
-@pytest.mark.parametrize(
-    ("split", "message"),
-    [
-        ("validation", "tokens; this model takes 1 to 20"),
-        (
-            "test",
-            "every test has longer sequences than the 20 tokens that the model takes: test (200",
-        ),
-    ],
-)
-def test_evaluation_refuses_sequences_longer_than_the_model_takes(
-    split: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    torch.manual_seed(0)
-    model = build_model(load_task("listops", {"high": 20}), "sumformer")
-    Checkpoint(Card(name="short", task="listops", seed=0, model=model.config), model).save(tmp_path)
-    argv = ["evaluate", str(tmp_path), "--task", "listops", "--split", split]
-    check_refused(argv, 2, message, capsys)
-
-
-def test_evaluation_refuses_what_is_no_checkpoint(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    check_refused(["evaluate", str(tmp_path)], 2, "config.json", capsys)

@@ -16,6 +16,7 @@ from models.pack import Pack
 from models.pools import SumPool
 from models.signature import IdsColumn, NumericColumn, Output, Signature, TimeColumn, VectorColumn
 from tests.conftest import small_checkpoint
+from tests.models import small
 
 
 def tokens(model: Model, n: int, seed: int) -> np.ndarray:
@@ -56,12 +57,7 @@ def test_input_statistics_are_part_of_the_model() -> None:
 
 
 MIXED = Signature(
-    columns=(
-        NumericColumn(name="amount", log=True, missing="flag", clip=3),
-        IdsColumn(name="kind", high=4, unknown=True),
-        TimeColumn(name="when", shortest=0.1, longest=100),
-        VectorColumn(name="place", width=2),
-    ),
+    columns=small.EVERY_KIND,
     context=(NumericColumn(name="age"), IdsColumn(name="segment", high=2)),
     outputs=(
         Output(name="risk", per="sequence", width=1, kind="classification"),

@@ -8,7 +8,7 @@ import torch
 from models.checkpoint import Checkpoint
 from models.data.spec import read_spec
 from service.cli import main
-from tests.models.test_commands import check_refused, use
+from tests.models.command import check_refused, use
 from tests.models.training.doubling import Doubling, Stopped
 
 

@@ -12,9 +12,10 @@ from models.compile import CompileError, Into, compile_sumformer
 from models.layers.performer import PerformerLayer
 from models.model import Block, Model
 from models.pack import Pack
-from models.signature import IdsColumn, NumericColumn, Output, Signature, TimeColumn, VectorColumn
+from models.signature import NumericColumn, Output, Signature, VectorColumn
 from models.tasks.digits import splits
 from tests.conftest import ROOT, small_checkpoint
+from tests.models import small
 
 ALL = get_args(Into)
 LAYERS = {"plain": 1, "stack": 2, "ids": 1}
@@ -93,12 +94,7 @@ def test_trained_layers_in_a_row_with_a_sequence_head_compile_at_a_length_they_w
 
 
 MIXED = Signature(
-    columns=(
-        NumericColumn(name="amount", log=True, missing="flag", clip=3),
-        IdsColumn(name="kind", high=4, unknown=True),
-        TimeColumn(name="when", shortest=0.1, longest=100),
-        VectorColumn(name="place", width=2),
-    ),
+    columns=small.EVERY_KIND,
     outputs=(
         Output(name="risk", per="sequence", width=3, kind="classification"),
         Output(name="total", per="sequence", width=2, scale=(20.0, 0.5), offset=(7.0, -1.0)),
