@@ -82,7 +82,8 @@ class SparseLayer(Attention):
 
     ``reach`` is the pattern's window or stride, ``globals`` and ``keys`` the number of tokens all
     read and of random keys per query, in the patterns that have them. ``layer`` counts sparse
-    layers from 0: ``sequential`` takes the pattern's parts in turn by it.
+    layers from 0: ``sequential`` takes the pattern's parts in turn by it. Small values need not be
+    universal: `models.sparse.check` tells for a pattern and n.
     """
 
     kind: Literal["sparse"] = "sparse"

@@ -37,33 +37,30 @@ class Pool(nn.Module, ABC):
         """The summary of whole sequences, and counts (N, 2) = n, log(1 + n) -> (N, width)."""
 
 
-class SumPool(Pool):
-    """Sigma = sum_i phi(x_i) and n (Sumformer, Definition 3.1), or their mean.
+class AdditivePool(Pool):
+    """What is summed over the tokens, with n or as a mean.
 
     The logarithm of n comes from outside: a kernel may round it by its place in the tensor.
     """
 
     merge: Merge = "add"
 
-    def __init__(self, width: int, own: config.SumPool, activation: str) -> None:
+    def __init__(self, own: config.SumPool | config.PolynomialPool, latent_dim: int) -> None:
         super().__init__()
-        self.phi = MLP(width, own.phi, own.latent_dim, activation)
         self.mean, self.count = own.aggregation == "mean", own.count
-        self.latent_dim = own.latent_dim
-        self.width = own.latent_dim + own.count
+        self.latent_dim = latent_dim
+        self.width = latent_dim + own.count
 
+    @abstractmethod
     def terms(self, hidden: Tensor) -> Tensor:
-        """(T, w) -> (T, k): what is summed over the tokens."""
-        out: Tensor = self.phi.body(hidden)
-        return out
+        """(T, w) -> (T, k): what is summed."""
 
+    @abstractmethod
     def finish(self, total: Tensor, count: Tensor) -> Tensor:
         """Sums of terms (N, k) over count (N, 1) tokens -> their part of Sigma (N, latent_dim).
 
         Linear, so parts of a sequence may be finished apart and then added.
         """
-        with full_precision(total):
-            return total @ self.phi.last.weight.T + count * self.phi.last.bias
 
     def contribution(self, hidden: Tensor, segments: Segments) -> Summary:
         """-> {"sum": (N, latent_dim)}."""
@@ -77,23 +74,39 @@ class SumPool(Pool):
         return _counted(pooled, counts, self.count)
 
 
-class PolynomialPool(SumPool):
+class SumPool(AdditivePool):
+    """Sigma = sum_i phi(x_i) with phi an MLP (Sumformer, Definition 3.1)."""
+
+    def __init__(self, width: int, own: config.SumPool, activation: str) -> None:
+        super().__init__(own, own.latent_dim)
+        self.phi = MLP(width, own.phi, own.latent_dim, activation)
+
+    def terms(self, hidden: Tensor) -> Tensor:
+        """phi before its last linear map."""
+        out: Tensor = self.phi.body(hidden)
+        return out
+
+    def finish(self, total: Tensor, count: Tensor) -> Tensor:
+        """phi's last linear map."""
+        with full_precision(total):
+            return total @ self.phi.last.weight.T + count * self.phi.last.bias
+
+
+class PolynomialPool(AdditivePool):
     """phi(x) = all monomials of x of degree 1..D: d' = C(d + D, d) - 1 (Sumformer, section 4.1).
 
     Each is a monomial of one degree less times one coordinate: products only, no powers, so that
-    signs and zeros are exact. ``finish`` has nothing left to do.
+    signs and zeros are exact.
     """
 
     def __init__(self, width: int, own: config.PolynomialPool, activation: str) -> None:
-        Pool.__init__(self)
-        self.latent_dim = comb(width + own.degree, width) - 1
-        if self.latent_dim > MOST_MONOMIALS:
+        latent_dim = comb(width + own.degree, width) - 1
+        if latent_dim > MOST_MONOMIALS:
             raise ValueError(
-                f"polynomial phi: {self.latent_dim} monomials of degree 1..{own.degree} in "
+                f"polynomial phi: {latent_dim} monomials of degree 1..{own.degree} in "
                 f"{width} variables, more than {MOST_MONOMIALS}"
             )
-        self.mean, self.count = own.aggregation == "mean", own.count
-        self.width = self.latent_dim + own.count
+        super().__init__(own, latent_dim)
         parents, factors = _recurrence(width, own.degree)
         for level, (parent, factor) in enumerate(zip(parents, factors, strict=True)):
             self.register_buffer(f"parent{level}", torch.tensor(parent), persistent=False)
@@ -101,7 +114,7 @@ class PolynomialPool(SumPool):
         self.degree = own.degree
 
     def terms(self, hidden: Tensor) -> Tensor:
-        """(T, d) -> (T, d'): by degree, then in lexicographic order of the factors."""
+        """All d' monomials: by degree, then in lexicographic order of the factors."""
         levels = [hidden]
         for i in range(self.degree - 1):
             parent = levels[-1].index_select(1, self.get_buffer(f"parent{i}"))

@@ -27,7 +27,7 @@ class Segments(Protocol):
 
     @property
     def counts(self) -> Tensor:
-        """(N, 2): n and log(1 + n) of each."""
+        """(N, 2): n, log(1 + n) of each segment in a contribution, of its sequence in a readout."""
         ...
 
     @property

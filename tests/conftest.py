@@ -16,6 +16,10 @@ from models.model import Model
 from models.pack import Pack
 from models.signature import IdsColumn, Output, Signature, VectorColumn
 from service.bundle import Bundle
+from tests.models.small import draw_biases
+
+# On small tensors a second thread does little but wait, thirty times as long beside other load.
+torch.set_num_threads(1)
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = ROOT / "deploy" / "bundles"
@@ -80,6 +84,7 @@ def small_checkpoint(name: str) -> Checkpoint:
     """A seeded, untrained model with statistics that are not the identity."""
     torch.manual_seed(5)
     model = Model(CONFIGS[name]).eval()
+    draw_biases(model)
     column = CONFIGS[name].signature.columns[0]
     if isinstance(column, VectorColumn):
         values = {column.name: 3 + 2 * torch.randn(100, column.width)}

@@ -17,7 +17,7 @@ from models import config
 from models.compile.affine import Network, chain, identity, linear, of, side_by_side
 from models.layers.sumformer import SumformerLayer
 from models.model import Block, Model
-from models.pools import PolynomialPool, SumPool
+from models.pools import SumPool
 from models.signature import Signature
 
 Slot = Literal["one", "token", "phi", "sum", "read", "mark"]
@@ -166,7 +166,7 @@ def _layer_of(block: nn.Module) -> SumformerLayer:
 def _pool_of(layer: SumformerLayer) -> SumPool:
     """Its sum; CompileError if phi is no MLP or its values are not summed."""
     pool = layer.pool
-    if not isinstance(pool, SumPool) or isinstance(pool, PolynomialPool):
+    if not isinstance(pool, SumPool):
         raise CompileError(f"only sums of MLPs compile, not {type(pool).__name__}")
     return pool
 

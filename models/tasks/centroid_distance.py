@@ -12,10 +12,10 @@ from torch import Tensor
 
 from models.pack import Pack
 from models.signature import Output, Signature, VectorColumn
-from models.tasks.task import Batch, Outputs, Recipe, Task, held_out
+from models.tasks.sets import SetTask
+from models.tasks.task import Batch, Outputs, Recipe
 
 D = 3
-BATCH = 64
 SPREAD = (0.3, 3.0)
 
 
@@ -27,18 +27,7 @@ def distances(pack: Pack) -> Tensor:
     return away.square().sum(1, keepdim=True).sqrt()
 
 
-def sample(lengths: Tensor, generator: torch.Generator) -> Batch:
-    """Normal clusters: centres normal with deviation 3, spreads uniform in SPREAD."""
-    sets = len(lengths)
-    centres = 3 * torch.randn(sets, D, generator=generator)
-    spreads = SPREAD[0] + (SPREAD[1] - SPREAD[0]) * torch.rand(sets, 1, generator=generator)
-    noise = torch.randn(int(lengths.sum()), D, generator=generator)
-    owner = torch.repeat_interleave(torch.arange(sets), lengths)
-    pack = Pack({"x": centres[owner] + spreads[owner] * noise}, lengths)
-    return Batch(pack, {"distance": distances(pack)})
-
-
-class CentroidDistance(Task):
+class CentroidDistance(SetTask):
     """One distance per token; zero for a point alone."""
 
     name = "centroid_distance"
@@ -47,16 +36,18 @@ class CentroidDistance(Task):
         outputs=(Output(name="distance", per="token", width=1),),
     )
     trained_lengths = (1, 128)
+    sets_per_batch, held_out_sets = 64, 500
     recipe = Recipe(steps=8_000, learning_rate=3e-3)
 
-    def batch(self, generator: torch.Generator) -> Batch:
-        return self.sets(BATCH, generator)
-
-    def validation(self) -> Batch:
-        return self.sets(500, held_out(2))
-
-    def tests(self) -> dict[str, Batch]:
-        return {"": self.sets(500, held_out(3))}
+    def sample(self, lengths: Tensor, generator: torch.Generator) -> Batch:
+        """Normal clusters: centres normal with deviation 3, spreads uniform in SPREAD."""
+        sets = len(lengths)
+        centres = 3 * torch.randn(sets, D, generator=generator)
+        spreads = SPREAD[0] + (SPREAD[1] - SPREAD[0]) * torch.rand(sets, 1, generator=generator)
+        noise = torch.randn(int(lengths.sum()), D, generator=generator)
+        owner = torch.repeat_interleave(torch.arange(sets), lengths)
+        pack = Pack({"x": centres[owner] + spreads[owner] * noise}, lengths)
+        return Batch(pack, {"distance": distances(pack)})
 
     def figures(self, outputs: Outputs, batch: Batch) -> dict[str, float]:
         wanted = batch.targets["distance"]
@@ -65,11 +56,6 @@ class CentroidDistance(Task):
 
     def score(self, figures: Mapping[str, float]) -> float:
         return -figures["relative_error"]
-
-    def sets(self, count: int, generator: torch.Generator) -> Batch:
-        """Fresh sets of the trained lengths."""
-        low, high = self.trained_lengths
-        return sample(torch.randint(low, high + 1, (count,), generator=generator), generator)
 
 
 TASK = CentroidDistance()

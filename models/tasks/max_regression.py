@@ -14,20 +14,13 @@ from torch.nn.functional import l1_loss
 from models.architectures import Size
 from models.pack import Pack
 from models.signature import Output, Signature, VectorColumn
-from models.tasks.task import Batch, Outputs, Recipe, Task, held_out
+from models.tasks.sets import SetTask
+from models.tasks.task import Batch, Outputs, Recipe
 
-BATCH = 256
 LARGEST = 99
 
 
-def sample(lengths: Tensor, generator: torch.Generator) -> Batch:
-    """Sets of these lengths (N,) and their maxima (N, 1)."""
-    numbers = torch.randint(1, LARGEST + 1, (int(lengths.sum()), 1), generator=generator).float()
-    pack = Pack({"x": numbers}, lengths)
-    return Batch(pack, {"max": pack.max(numbers)})
-
-
-class MaxRegression(Task):
+class MaxRegression(SetTask):
     """One number per set, in the unit of the numbers themselves."""
 
     name = "max_regression"
@@ -36,18 +29,18 @@ class MaxRegression(Task):
         outputs=(Output(name="max", per="sequence", width=1),),
     )
     trained_lengths = (1, 10)
+    sets_per_batch, held_out_sets = 256, 10_000
     recipe = Recipe(steps=8_000, learning_rate=4e-3)
     size = Size(blocks=1)
     architecture = "pointnet"
 
-    def batch(self, generator: torch.Generator) -> Batch:
-        return self.sets(BATCH, generator)
-
-    def validation(self) -> Batch:
-        return self.sets(10_000, held_out(2))
-
-    def tests(self) -> dict[str, Batch]:
-        return {"": self.sets(10_000, held_out(3))}
+    def sample(self, lengths: Tensor, generator: torch.Generator) -> Batch:
+        """Sets of these lengths (N,) and their maxima (N, 1)."""
+        numbers = torch.randint(
+            1, LARGEST + 1, (int(lengths.sum()), 1), generator=generator
+        ).float()
+        pack = Pack({"x": numbers}, lengths)
+        return Batch(pack, {"max": pack.max(numbers)})
 
     def loss(self, outputs: Outputs, batch: Batch) -> Tensor:
         return l1_loss(outputs["max"], batch.targets["max"])
@@ -57,11 +50,6 @@ class MaxRegression(Task):
 
     def score(self, figures: Mapping[str, float]) -> float:
         return -figures["mae"]
-
-    def sets(self, count: int, generator: torch.Generator) -> Batch:
-        """Fresh sets of the trained lengths."""
-        low, high = self.trained_lengths
-        return sample(torch.randint(low, high + 1, (count,), generator=generator), generator)
 
 
 TASK = MaxRegression()

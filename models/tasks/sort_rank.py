@@ -11,9 +11,8 @@ from torch import Tensor
 
 from models.pack import Pack
 from models.signature import Output, Signature, VectorColumn
-from models.tasks.task import Batch, Outputs, Recipe, Task, held_out
-
-BATCH = 128
+from models.tasks.sets import SetTask
+from models.tasks.task import Batch, Outputs, Recipe
 
 
 def ranks(numbers: Tensor, pack: Pack) -> Tensor:
@@ -32,14 +31,7 @@ def distinct(lengths: Tensor, generator: torch.Generator) -> Tensor:
             return numbers
 
 
-def sample(lengths: Tensor, generator: torch.Generator) -> Batch:
-    """Sets of these lengths (N,) and the shares (T,)."""
-    numbers = distinct(lengths, generator)
-    pack = Pack({"x": numbers[:, None]}, lengths)
-    return Batch(pack, {"rank": ranks(numbers, pack) / pack.spread(lengths)})
-
-
-class SortRank(Task):
+class SortRank(SetTask):
     """One share per token; times n, it is the token's place in the sorted set, from 0."""
 
     name = "sort_rank"
@@ -48,27 +40,20 @@ class SortRank(Task):
         outputs=(Output(name="rank", per="token", width=1),),
     )
     trained_lengths = (1, 64)
+    sets_per_batch, held_out_sets = 128, 1_000
     recipe = Recipe(steps=10_000, learning_rate=3e-3)
 
-    def batch(self, generator: torch.Generator) -> Batch:
-        return self.sets(BATCH, generator)
-
-    def validation(self) -> Batch:
-        return self.sets(1_000, held_out(2))
-
-    def tests(self) -> dict[str, Batch]:
-        return {"": self.sets(1_000, held_out(3))}
+    def sample(self, lengths: Tensor, generator: torch.Generator) -> Batch:
+        """Sets of these lengths (N,) and the shares (T,)."""
+        numbers = distinct(lengths, generator)
+        pack = Pack({"x": numbers[:, None]}, lengths)
+        return Batch(pack, {"rank": ranks(numbers, pack) / pack.spread(lengths)})
 
     def figures(self, outputs: Outputs, batch: Batch) -> dict[str, float]:
         lengths = batch.pack.spread(batch.pack.lengths)
         found, wanted = outputs["rank"][:, 0] * lengths, batch.targets["rank"] * lengths
         exact = found.round() == wanted.round()
         return super().figures(outputs, batch) | {"accuracy": exact.float().mean().item()}
-
-    def sets(self, count: int, generator: torch.Generator) -> Batch:
-        """Fresh sets of the trained lengths."""
-        low, high = self.trained_lengths
-        return sample(torch.randint(low, high + 1, (count,), generator=generator), generator)
 
 
 TASK = SortRank()

@@ -12,10 +12,10 @@ from torch import Tensor
 from models.architectures import Size
 from models.pack import Pack
 from models.signature import Output, Signature, VectorColumn
-from models.tasks.task import Batch, Recipe, Task, held_out
+from models.tasks.sets import SetTask
+from models.tasks.task import Batch, Recipe
 
 D = 4
-BATCH = 512
 
 
 def sample(lengths: Tensor, generator: torch.Generator, width: int = D) -> Pack:
@@ -41,7 +41,7 @@ def moment_norm(pack: Pack, power: int) -> Tensor:
     return pack.sum(rows).square().sum(1, keepdim=True)
 
 
-class SumOfSquares(Task):
+class SumOfSquares(SetTask):
     """One number per set; sums grow with the set, and so does what is asked for."""
 
     name = "sum_of_squares"
@@ -50,22 +50,12 @@ class SumOfSquares(Task):
         outputs=(Output(name="sum_of_squares", per="sequence", width=1),),
     )
     trained_lengths = (1, 10)
+    sets_per_batch, held_out_sets = 512, 5_000
     recipe = Recipe(steps=6_000, learning_rate=4e-3)
     size = Size(blocks=1, aggregation="sum")
 
-    def batch(self, generator: torch.Generator) -> Batch:
-        return self.sets(BATCH, generator)
-
-    def validation(self) -> Batch:
-        return self.sets(5_000, held_out(2))
-
-    def tests(self) -> dict[str, Batch]:
-        return {"": self.sets(5_000, held_out(3))}
-
-    def sets(self, count: int, generator: torch.Generator) -> Batch:
-        """Fresh sets of the trained lengths."""
-        low, high = self.trained_lengths
-        pack = sample(torch.randint(low, high + 1, (count,), generator=generator), generator)
+    def sample(self, lengths: Tensor, generator: torch.Generator) -> Batch:
+        pack = sample(lengths, generator)
         return Batch(pack, {"sum_of_squares": sum_of_squares(pack)})
 
 

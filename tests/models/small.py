@@ -55,7 +55,15 @@ def model(name: str, positional: bool = False) -> Model:
     for block in made.blocks:
         if isinstance(block, Block) and isinstance(block.mixing, PiecewiseLayer):
             torch.nn.init.normal_(block.mixing.table)
+    draw_biases(made)
     return made
+
+
+def draw_biases(model: Model) -> None:
+    """New models' biases are zero, and one that got lost would not be missed."""
+    for name, weights in model.named_parameters():
+        if name.endswith("bias"):
+            torch.nn.init.normal_(weights, std=0.3)
 
 
 def pack(lengths: Sequence[int], seed: int = 0) -> Pack:

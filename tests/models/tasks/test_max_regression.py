@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import torch
 
-from models.tasks.max_regression import TASK, sample
+from models.tasks.max_regression import TASK
 
 
 def test_targets_are_the_largest_of_each_set() -> None:
-    batch = sample(torch.tensor([2, 3]), torch.Generator().manual_seed(0))
+    batch = TASK.sample(torch.tensor([2, 3]), torch.Generator().manual_seed(0))
     numbers = batch.pack.columns["x"]
     assert batch.targets["max"].tolist() == [[numbers[:2].max()], [numbers[2:].max()]]
 

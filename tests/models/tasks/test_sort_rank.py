@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from models.pack import Pack
-from models.tasks.sort_rank import TASK, distinct, ranks, sample
+from models.tasks.sort_rank import TASK, distinct, ranks
 
 
 def test_ranks_are_places_in_the_sorted_set() -> None:
-    batch = sample(torch.tensor([5, 0, 1, 30]), torch.Generator().manual_seed(0))
+    batch = TASK.sample(torch.tensor([5, 0, 1, 30]), torch.Generator().manual_seed(0))
     last = batch.pack.columns["x"][-30:, 0].numpy()
     np.testing.assert_allclose(batch.targets["rank"][-30:], last.argsort().argsort() / 30)
     assert batch.targets["rank"][5] == 0
@@ -28,7 +28,7 @@ def test_numbers_of_a_set_differ_even_in_long_sets() -> None:
 
 
 def test_accuracy_forgives_less_than_half_a_rank() -> None:
-    batch = sample(torch.tensor([20, 20]), torch.Generator().manual_seed(0))
+    batch = TASK.sample(torch.tensor([20, 20]), torch.Generator().manual_seed(0))
     off = torch.full((40,), 0.4 / 20)
     off[:10] = 0.6 / 20
     figures = TASK.figures({"rank": (batch.targets["rank"] + off)[:, None]}, batch)
