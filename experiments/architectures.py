@@ -9,8 +9,8 @@ n / 5, which makes it the maximum of five. Component-wise `cubic` x_i + 7 x_i^2 
 Every model has two blocks and 4 heads; layers that are not equivariant get learned positions, as
 their theorems ask. The width comes as close as heads allow to the dense Transformer's number of
 parameters, the hidden width of its MLPs closes the gap. Same steps, batches and rates for all;
-Performer's random features stay as drawn. The star's ring of 4 to each side and the window of 8 with
-one global token have the same connections but where the ring closes.
+Performer's random features stay as drawn. The star's ring of 4 to each side and the window of 8
+with one global token have the same connections but where the ring closes.
 """
 
 from __future__ import annotations
