@@ -18,9 +18,9 @@ from export.onnx_graph import OPSET
 from models.layers.sumformer import SumformerLayer
 from models.model import Block, Model
 from models.pools import SumPool
+from service.graph import session_options
 from service.pack import Array
 from service.runtime import onnxruntime
-from service.session import session_options
 
 
 class Padded(nn.Module):

@@ -28,10 +28,11 @@ from benchmarks.mixes import mixes
 from benchmarks.reference import BUNDLES, checkpoint
 from benchmarks.timing import Timing, alternate, ratio
 from service.bundle import Bundle
+from service.graph import Options
 from service.pack import Array, Pack
 from service.runtime import Threads, onnxruntime
 from service.scheduler import Job, Scheduler
-from service.session import Options, Session
+from service.session import Session
 from service.settings import Settings
 
 RESULT = Path("benchmarks/results/offline.json")

@@ -25,11 +25,13 @@ from benchmarks.baselines import layer_of, open_graph, pool_of
 from benchmarks.mixes import mixes
 from benchmarks.reference import checkpoint
 from benchmarks.timing import alternate
-from export.stages import Blocks as BlockSums
+from export.segments import Blocks as BlockSums
 from models.pools import SumPool
+from service.manifest import Summary, SummaryField
 from service.pack import BLOCK, Array, Blocks
 from service.runtime import Threads, onnxruntime
 from service.settings import Settings
+from service.summary import Fold
 
 RESULT = Path("benchmarks/results/segment_sum.json")
 Way = Callable[[Array, Array], Array]
@@ -44,7 +46,7 @@ class BlockSum(nn.Module):
 
     def forward(self, hidden: Tensor, rows: Tensor, sizes: Tensor) -> Tensor:
         """hidden (T, width), rows (B, BLOCK), sizes (B, 1) -> (B, latent_dim)."""
-        total = BlockSums(rows, sizes).sum(self.pool.terms(hidden))
+        total = BlockSums({"rows": rows}).sum(self.pool.terms(hidden))
         return self.pool.finish(total, sizes)
 
 
@@ -96,7 +98,7 @@ def block_sum(session: Any, most: int, x: Array, lengths: Array) -> Array:
         session.run(None, {"hidden": x[s.tokens], "rows": s.rows, "sizes": s.sizes})[0][:-1]
         for s in blocks.slices(most)
     ]
-    return blocks.fold(np.concatenate(found), len(lengths))
+    return folded(np.concatenate(found), blocks.owner, len(lengths))
 
 
 def aligned(session: Any, x: Array, lengths: Array) -> Array:
@@ -106,9 +108,16 @@ def aligned(session: Any, x: Array, lengths: Array) -> Array:
     inside = np.arange(BLOCK) < blocks.sizes[:, None]
     padded = x[np.where(inside, rows, 0)]
     mask, sizes = inside[..., None].astype(np.float32), blocks.sizes[:, None].astype(np.float32)
-    return blocks.fold(
-        session.run(None, {"x": padded, "mask": mask, "sizes": sizes})[0], len(lengths)
-    )
+    found = session.run(None, {"x": padded, "mask": mask, "sizes": sizes})[0]
+    return folded(found, blocks.owner, len(lengths))
+
+
+def folded(rows: Array, owner: Array, sequences: int) -> Array:
+    """Sums of blocks (B, k) -> of their sequences (N, k), as a session folds them."""
+    field = SummaryField(shape=(rows.shape[1],))
+    fold = Fold(Summary(name="block.0", merge="add", fields={"sum": field}), sequences)
+    fold.add({"sum": rows}, owner)
+    return fold.rows()["sum"]
 
 
 def by_owner(session: Any, x: Array, lengths: Array) -> Array:

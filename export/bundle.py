@@ -3,37 +3,35 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
+from export import description, examples
+from export.cases import FULL, Effort
 from export.onnx_graph import OPSET, to_onnx
-from export.stages import cut, latent_dims
+from export.report import Report
+from export.stages import AttentionStage, cut
 from export.support import unsupported
-from export.verification import Verifier, allowed_lengths
+from export.verification import LEAST_TOLERANCE, VerificationError, Verifier
 from models.checkpoint import Checkpoint
+from models.config import ModelConfig
 from models.model import Model
-from models.signature import IdsColumn as Ids
-from models.signature import Signature
-from models.signature import VectorColumn as Vector
-from service.bundle import GOLDEN, MANIFEST, VERIFICATION, Bundle, write_golden
+from service.bundle import GOLDEN, MANIFEST, MODEL_CARD, Bundle
+from service.elsewhere import run_elsewhere
 from service.errors import SumserveError
-from service.manifest import Architecture, IdsColumn, Manifest, Output, Stage, VectorColumn
-from service.runtime import Threads, onnxruntime
-from service.session import Options, Session
+from service.graph import Options
+from service.manifest import Manifest, Stage
+from service.runtime import Threads
+from service.session import Session
 
-TOLERANCE = 1e-5
 SERVED = Options()
-GOLDEN_LENGTHS = (1, 2, 16, 17, 40, 100, 0)
 
 
 class ExportError(SumserveError):
@@ -41,107 +39,113 @@ class ExportError(SumserveError):
 
 
 def export(
-    checkpoint: Checkpoint, root: Path, version: str, options: Options = SERVED, force: bool = False
+    checkpoint: Checkpoint,
+    root: Path,
+    version: str,
+    options: Options = SERVED,
+    force: bool = False,
+    effort: Effort = FULL,
+    card: str | None = None,
 ) -> Path:
     """Write and verify ``root/name/version``; nothing is left behind unless all went well.
 
+    ``card`` is the text of the model card, if there is one.
     Raises ExportError when the folder exists and ``force`` is not set or when no bundle can hold
     such a model, VerificationError when the bundle does not answer what the checkpoint answers.
     """
     if not (version.isascii() and version.isdecimal() and len(version) <= 9):
         raise ExportError(f"version {version!r}: must be a number of at most nine digits")
-    reason = unsupported(checkpoint.card.model)
+    reason = unsupported(checkpoint.model)
     if reason is not None:
         raise ExportError(f"{checkpoint.card.name}: cannot be exported: {reason}")
     final = root / checkpoint.card.name / version
     if final.exists() and not force:
         raise ExportError(f"{final} exists; choose another version, or --force to replace it")
     with _all_or_nothing(final) as folder:
-        stages = _write_stages(checkpoint.model, folder)
-        draft = _manifest(checkpoint, version, stages, _hashes(folder))
-        session = Session(Bundle(folder, draft), options)
-        _write_proof(folder, Verifier(checkpoint.model, session), options)
-        manifest = _manifest(checkpoint, version, stages, _hashes(folder))
-        manifest = manifest.model_copy(update={"digest": manifest.computed_digest()})
-        (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n")
+        (folder / MODEL_CARD).write_text(card or f"# {checkpoint.card.name}\n\nNo model card.\n")
+        manifest = _manifest(checkpoint, version, _write_stages(checkpoint.model, folder))
+        session = Session(Bundle(folder, _sealed(folder, manifest)), options)
+        verifier = Verifier(checkpoint.model, session, effort)
+        manifest = manifest.model_copy(update={"tolerance": verifier.tolerance})
+        verifier.golden().save(folder / GOLDEN)
+        _sealed(folder, manifest)
+        findings = list(verifier.run())
+        threads = _same_with_threads(folder, session)
+        Report(f"{manifest.name}/{version}", verifier.tolerance, findings, threads).write(folder)
+        _sealed(folder, manifest)
         Bundle.open(folder)
     return final
 
 
-def _write_stages(model: Model, folder: Path) -> list[Stage]:
-    stages = []
-    for i, graph in enumerate(tqdm(cut(model), "export", unit="stage")):
+def limited(checkpoint: Checkpoint, max_length: int) -> Checkpoint:
+    """The same weights, for sequences of at most so many tokens; ExportError if there are fewer."""
+    shape = checkpoint.card.model.signature
+    own = {**checkpoint.card.model.model_dump(), "signature": shape.model_dump()}
+    own["signature"]["max_length"] = max_length
+    try:
+        model = Model(ModelConfig.model_validate(own)).eval()
+        model.load_state_dict(checkpoint.model.state_dict())
+    except (ValueError, RuntimeError) as error:
+        raise ExportError(f"--max-length {max_length}: {str(error).splitlines()[-1]}") from error
+    return Checkpoint(checkpoint.card.model_copy(update={"model": model.config}), model)
+
+
+def _write_stages(model: Model, folder: Path) -> tuple[Stage, ...]:
+    shape, stages = model.config.signature, []
+    given = examples.of_columns(shape)
+    for i, stage in enumerate(tqdm(list(cut(model)), "export", unit="stage")):
         file = f"stage{i}.onnx"
-        (folder / file).write_bytes(to_onnx(graph))
-        stages.append(Stage(file=file, summary_width=graph.summary_width))
-    return stages
+        reads = examples.of_attention(given, stage) if isinstance(stage, AttentionStage) else given
+        graph, found = to_onnx(stage, reads)
+        (folder / file).write_bytes(graph)
+        stages.append(description.stage(stage, file, found, shape.max_length))
+        given = examples.after(given, stage, found)
+    return tuple(stages)
 
 
-def _manifest(
-    checkpoint: Checkpoint, version: str, stages: list[Stage], files: dict[str, str]
-) -> Manifest:
+def _manifest(checkpoint: Checkpoint, version: str, stages: tuple[Stage, ...]) -> Manifest:
     card, shape = checkpoint.card, checkpoint.card.model.signature
     return Manifest(
         name=card.name,
         version=version,
-        task=shape.outputs[0].kind,
-        architecture=_architecture(checkpoint.model),
-        columns=(_column(shape),),
-        outputs=(_output(shape),),
+        architecture=description.architecture(checkpoint.model),
+        columns=description.columns(shape),
+        context=description.context(shape),
+        outputs=description.outputs(shape),
         equivariant=checkpoint.model.equivariant,
-        positional=False,
+        positional=checkpoint.model.positional,
         min_length=shape.min_length,
         max_length=shape.max_length,
         trained_lengths=card.trained_lengths,
-        stages=tuple(stages),
+        stages=stages,
         opset=OPSET,
-        tolerance=TOLERANCE,
-        files=files,
+        tolerance=LEAST_TOLERANCE,
+        files={},
     )
 
 
-def _architecture(model: Model) -> Architecture:
-    return Architecture(
-        name=model.config.architecture,
-        parameters=sum(p.numel() for p in model.parameters()),
-        layers=len(model.blocks),
-        latent_dims=latent_dims(model),
-    )
+def _sealed(folder: Path, manifest: Manifest) -> Manifest:
+    """Write bundle.json with the hashes of all that is there now."""
+    files = sorted(file for file in folder.iterdir() if file.name != MANIFEST)
+    hashes = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+    manifest = manifest.model_copy(update={"files": hashes})
+    manifest = manifest.model_copy(update={"digest": manifest.computed_digest()})
+    (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n")
+    return manifest
 
 
-def _column(shape: Signature) -> VectorColumn | IdsColumn:
-    column = shape.columns[0]
-    if isinstance(column, Ids):
-        return IdsColumn(name=column.name, low=column.low, high=column.high)
-    assert isinstance(column, Vector)
-    return VectorColumn(name=column.name, width=column.width)
+def _same_with_threads(folder: Path, session: Session) -> tuple[int, ...]:
+    """The numbers of threads that gave the same golden answers to the last bit.
 
-
-def _output(shape: Signature) -> Output:
-    own = shape.outputs[0]
-    return Output(name=own.name, per=own.per, width=own.width, labels=own.labels)
-
-
-def _write_proof(folder: Path, verifier: Verifier, options: Options) -> None:
-    """golden.npz and verification.json, both made by the session class that will serve."""
-    lengths = allowed_lengths(verifier.shape, GOLDEN_LENGTHS)
-    pack = verifier.draw(lengths, np.random.default_rng(3))
-    outputs = {verifier.output.name: verifier.reference(pack).astype(np.float32)}
-    write_golden(folder / GOLDEN, pack, outputs)
-    proof = {
-        "reference": "the checkpoint's forward in float64",
-        "torch": torch.__version__,
-        "onnxruntime": onnxruntime().__version__,
-        "options": {"threads": Threads.start(), **asdict(options)},
-        "tolerance": TOLERANCE,
-        "cases": verifier.run(),
-    }
-    (folder / VERIFICATION).write_text(json.dumps(proof, indent=2) + "\n")
-
-
-def _hashes(folder: Path) -> dict[str, str]:
-    files = sorted(folder.iterdir())
-    return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+    Raises VerificationError where another number than this process's gave others.
+    """
+    pack, here = Bundle.open(folder).golden().pack, Threads.start()
+    other = 1 if here > 1 else 2
+    mine, theirs = session.run(pack), run_elsewhere(folder, other, pack)
+    for name, rows in mine.items():
+        if not np.array_equal(rows, theirs[name]):
+            raise VerificationError(f"output {name!r} differs between {here} and {other} threads")
+    return tuple(sorted((here, other)))
 
 
 @contextmanager

@@ -1,40 +1,31 @@
-"""Which models can be exported yet, and why others cannot: said before any work is done."""
+"""Which models can be exported, and why others cannot: said before any work is done."""
 
 from __future__ import annotations
 
-from models import config
-from models.signature import IdsColumn, Signature, VectorColumn
+from models.layers.attention import ExactAttention
+from models.model import Block, Model
+
+MOST_SCORES = 2**28  # of one sequence, over all heads: 1 GB, of which attention holds some copies
 
 
-def unsupported(model: config.ModelConfig) -> str | None:
-    """Why a model cannot be cut into stages yet, or None."""
-    return _signature(model.signature) or _parts(model)
-
-
-def _signature(shape: Signature) -> str | None:
-    if len(shape.columns) > 1 or shape.context or len(shape.outputs) > 1:
-        return "bundles have one column, no context and one output"
-    column = shape.columns[0]
-    if not isinstance(column, VectorColumn | IdsColumn):
-        return f"column {column.name!r} is {column.kind}: bundles have vectors or ids"
-    if isinstance(column, IdsColumn) and column.unknown:
-        return f"column {column.name!r} allows unknown ids: bundles do not"
-    return None
-
-
-def _parts(model: config.ModelConfig) -> str | None:
-    if model.embedding.position is not None:
-        return "bundles have no positions"
+def unsupported(model: Model) -> str | None:
+    """Why a model cannot be exported, or None."""
+    longest = model.config.signature.max_length
     for i, block in enumerate(model.blocks):
-        if not isinstance(block.mixing, config.SumformerLayer):
-            return f"blocks.{i}: bundles have sumformer layers, not {block.mixing.kind}"
-    pools = [
-        block.mixing.pool
-        for block in model.blocks
-        if isinstance(block.mixing, config.SumformerLayer)
-    ]
-    pools += [head.pool for head in model.heads if isinstance(head, config.SequenceHead)]
-    other = [pool.kind for pool in pools if not isinstance(pool, config.SumPool)]
-    if other:
-        return f"bundles have sum pools, not {other[0]}"
-    return None if pools else "there is no layer and no pool: nothing to serve"
+        assert isinstance(block, Block)
+        layer = block.mixing
+        if not isinstance(layer, ExactAttention):
+            continue
+        kind = model.config.blocks[i].mixing.kind
+        if longest is None:
+            return (
+                f"blocks.{i}: {kind} attention needs all keys of a sequence in memory, so the "
+                "model needs a max_length: --max-length N"
+            )
+        places = layer.places(longest)
+        if places is not None and layer.heads.heads * longest * places > MOST_SCORES:
+            return (
+                f"blocks.{i}: {kind} attention over max_length {longest} tokens holds "
+                f"{layer.heads.heads} x {longest} x {places} scores, more than {MOST_SCORES}"
+            )
+    return None

@@ -6,13 +6,35 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from models import config, signature
 from models.mlp import MLP
-from models.pack import Pack
+
+
+class Tokens(Protocol):
+    """What an embedding reads: T tokens of N sequences; `models.pack.Pack` says what is what."""
+
+    @property
+    def columns(self) -> Mapping[str, Tensor]:
+        """name -> (T, ...)."""
+        ...
+
+    @property
+    def position(self) -> Tensor:
+        """(T,) place of each token in its own sequence."""
+        ...
+
+    def origin(self, name: str) -> Tensor:
+        """(T, ...): to every token what its sequence's first token has in a column."""
+        ...
+
+    def spread(self, rows: Tensor) -> Tensor:
+        """(N, ...) -> (T, ...)."""
+        ...
 
 
 class Column(nn.Module, ABC):
@@ -98,8 +120,9 @@ class Time(Column):
     def forward(self, values: Tensor) -> Tensor:
         """(T,) -> (T, 33): sines, cosines, and the time itself, compressed."""
         speed = self.get_buffer("speed")
-        turns = values[:, None].double() * speed.double()
-        angle = (turns % (2 * torch.pi)).to(speed.dtype)  # float32 cannot hold many turns
+        per_turn = torch.tensor(0.5 / math.pi, dtype=torch.float64, device=speed.device)
+        turns = values[:, None].double() * (speed.double() * per_turn)
+        angle = ((turns - turns.floor()) * (2 * math.pi)).to(speed.dtype)  # may be many turns
         own = (values[:, None] / self.longest).to(speed.dtype).clamp(min=0.0).log1p()
         return torch.cat([angle.sin(), angle.cos(), own], dim=1)
 
@@ -169,18 +192,18 @@ class Embedding(nn.Module):
             assert own.width is not None
             self.mlp = MLP(own.width, own.mlp, own.width, model.activation)
 
-    def forward(self, pack: Pack, context: Tensor | None) -> Tensor:
+    def forward(self, tokens: Tokens, context: Tensor | None) -> Tensor:
         """-> (T, width); context (N, width) is added to every token of its sequence."""
-        values = dict(pack.columns)
+        values = dict(tokens.columns)
         for name in self.times:
-            values[name] = values[name] - pack.first(values[name])
+            values[name] = values[name] - tokens.origin(name)
         hidden: Tensor = self.columns(values)
         if self.learned:
-            hidden = hidden + self.places(pack.position)
+            hidden = hidden + self.places(tokens.position)
         if self.sinusoidal:
-            hidden = hidden + sinusoids(pack.position, hidden.shape[1], hidden.dtype)
+            hidden = hidden + sinusoids(tokens.position, hidden.shape[1], hidden.dtype)
         if context is not None:
-            hidden = hidden + pack.spread(context)
+            hidden = hidden + tokens.spread(context)
         out: Tensor = self.mlp(hidden)
         return out
 
@@ -189,7 +212,7 @@ def sinusoids(position: Tensor, width: int, dtype: torch.dtype) -> Tensor:
     """Positions (T,) -> (T, width): sines, then cosines, of wavelengths 2 pi .. 20000 pi."""
     half = (width + 1) // 2
     places = torch.arange(half, device=position.device, dtype=torch.float64)
-    angle = position[:, None] * (places * (-math.log(10_000.0) / half)).exp()
+    angle = position[:, None] * 10_000.0 ** (-places / half)
     return torch.cat([angle.sin(), angle.cos()], dim=1)[:, :width].to(dtype)
 
 

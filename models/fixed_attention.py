@@ -6,11 +6,16 @@ weighted values), so it packs and chunks like a sum.
 
 from __future__ import annotations
 
+from math import e, log, log2
+
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
 from models.mlp import ACTIVATIONS
 from models.summary import Segments, Summary
+
+BITS, NATS = log2(e), log(2)  # exp(x) = 2^(BITS x), 2^x = exp(NATS x)
 
 
 class FeedForward(nn.Module):
@@ -46,13 +51,23 @@ class FixedAttention(nn.Module):
 
     def contribution(self, hidden: Tensor, segments: Segments) -> Summary:
         """hidden (T, width) -> {"top": (N, H, S), "weighted": (N, H, S, w + 1)}, w = width / H."""
-        query = self._split(self.query(self.seeds))
-        key, value = self._split(self.key(hidden)), self._split(self.value(hidden))
-        scores = torch.einsum("thw,shw->ths", key, query) * query.shape[-1] ** -0.5
-        top = segments.max(scores.detach())
-        weights = (scores - segments.spread(top)).exp()
+        bits, value = self._bits(hidden), self._split(self.value(hidden))
+        top = segments.max(bits.detach()).ceil()
+        weights = ((bits - segments.spread(top)) * NATS).exp()
         ones = value.new_ones(*value.shape[:2], 1)
         return {"top": top, "weighted": segments.outer(weights, torch.cat([value, ones], dim=2))}
+
+    def _bits(self, hidden: Tensor) -> Tensor:
+        """hidden (T, width) -> scores (T, H, S), in bits.
+
+        <q, W h + b> = <W^T q, h> + <q, b>: queries that are fixed need no keys, only a linear map.
+        """
+        query = self._split(self.query(self.seeds))
+        scale, key = BITS * query.shape[-1] ** -0.5, self.key.weight.unflatten(0, (self.heads, -1))
+        weight = scale * torch.einsum("shw,hwd->hsd", query, key)
+        bias = scale * torch.einsum("shw,hw->hs", query, self.key.bias.view(self.heads, -1))
+        scores: Tensor = linear(hidden, weight.flatten(0, 1), bias.flatten())
+        return scores.view(-1, *bias.shape)
 
     def rows(self, summary: Summary) -> Tensor:
         """-> (N, S, width); an empty sequence has the seeds' own rows."""

@@ -31,7 +31,7 @@ class Block(nn.Module):
 
     def forward(self, hidden: Tensor, pack: Pack) -> Tensor:
         """hidden (T, width) -> (T, width')."""
-        return self._after(hidden, self.mixing(self.norm(hidden), pack))
+        return self.after(hidden, self.mixing(self.norm(hidden), pack))
 
     def contribution(self, hidden: Tensor, segments: Segments) -> Summary:
         """The mixing layer's summary of each segment."""
@@ -41,9 +41,10 @@ class Block(nn.Module):
     def readout(self, hidden: Tensor, summary: Summary, segments: Segments) -> Tensor:
         """hidden (T, width) and the summary of the whole sequences -> (T, width')."""
         assert isinstance(self.mixing, SummaryLayer)
-        return self._after(hidden, self.mixing.readout(self.norm(hidden), summary, segments))
+        return self.after(hidden, self.mixing.readout(self.norm(hidden), summary, segments))
 
-    def _after(self, hidden: Tensor, mixed: Tensor) -> Tensor:
+    def after(self, hidden: Tensor, mixed: Tensor) -> Tensor:
+        """What the block makes of hidden tokens and what its layer mixed in."""
         hidden = hidden + mixed if self.residual else mixed
         if self.feed_forward is None:
             return hidden
@@ -98,6 +99,13 @@ class Model(nn.Module):
         mixing = [block.mixing for block in self.blocks if isinstance(block, Block)]
         orderless = all(isinstance(layer, Layer) and layer.equivariant for layer in mixing)
         return orderless and one.position is None and not self.embed.times
+
+    @property
+    def positional(self) -> bool:
+        """Whether tokens are told their place in the sequence."""
+        layers = [block.mixing for block in self.config.blocks]
+        turned = any(isinstance(own, config.Attention) and own.rotary for own in layers)
+        return turned or self.config.embedding.position is not None
 
     def forward(self, pack: Pack) -> dict[str, Tensor]:
         """Pack of T tokens in N sequences -> name -> (T, width) or (N, width).

@@ -95,6 +95,10 @@ class Pack:
         """(T, ...) -> (T, ...): to every token what its sequence's first token has."""
         return rows.index_select(0, self.starts[self.owner])
 
+    def origin(self, name: str) -> Tensor:
+        """(T, ...): to every token what its sequence's first token has in a column."""
+        return self.first(self.columns[name])
+
     def sum(self, rows: Tensor) -> Tensor:
         """Sum rows (T, k) per sequence -> (N, k); an empty sequence sums to zero."""
         rows = wide(rows)

@@ -5,7 +5,11 @@ into that of the whole, in one of three ways:
 
     add      every field is a sum
     max      every field is a maximum
-    softmax  ``top`` is the largest score, ``weighted`` sums exp(score - top) times something
+    softmax  ``top`` is the largest score, rounded up; ``weighted`` sums 2^(score - top) times what
+             is read
+
+Scores are in bits and ``top`` is a whole number, so that parts are brought to one ``top`` by powers
+of two: exactly, in whatever order they merge.
 """
 
 from __future__ import annotations
@@ -69,5 +73,5 @@ def merge(how: Merge, a: Summary, b: Summary) -> Summary:
 
 def _rescaled(part: Summary, top: Tensor) -> Tensor:
     """``weighted`` as if ``top`` had been the part's own; an empty part has top -inf, weight 0."""
-    scale = torch.where(part["top"].isfinite(), (part["top"] - top).exp(), 0.0)
+    scale = torch.where(part["top"].isfinite(), (part["top"] - top).exp2(), 0.0)
     return part["weighted"] * scale.unsqueeze(-1)

@@ -15,6 +15,43 @@ from service.manifest import Manifest
 from service.pack import Array, Pack
 
 MANIFEST, GOLDEN, VERIFICATION = "bundle.json", "golden.npz", "verification.json"
+MODEL_CARD = "model_card.md"
+
+
+@dataclass(frozen=True, slots=True)
+class Golden:
+    """Inputs, and the checkpoint's answers to them in float64.
+
+    outputs: name -> (T, width) or (N, width); allowed: name -> (N,) how large the relative error of
+    each sequence may be.
+    """
+
+    pack: Pack
+    outputs: dict[str, Array]
+    allowed: dict[str, Array]
+
+    @classmethod
+    def load(cls, data: bytes, manifest: Manifest) -> Golden:
+        """Read what `save` wrote."""
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            columns = {c.name: arrays[f"column.{c.name}"] for c in manifest.columns}
+            context = {c.name: arrays[f"context.{c.name}"] for c in manifest.context}
+            return cls(
+                Pack(columns, arrays["lengths"], context),
+                {o.name: arrays[f"output.{o.name}"] for o in manifest.outputs},
+                {o.name: arrays[f"allowed.{o.name}"] for o in manifest.outputs},
+            )
+
+    def save(self, path: Path) -> None:
+        """Write a compressed npz without pickles."""
+        groups = {
+            "column": self.pack.columns,
+            "context": self.pack.context,
+            "output": self.outputs,
+            "allowed": self.allowed,
+        }
+        arrays = {f"{g}.{name}": v for g, values in groups.items() for name, v in values.items()}
+        np.savez_compressed(path, lengths=self.pack.lengths, **arrays)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,19 +96,9 @@ class Bundle:
             )
         return data
 
-    def golden(self) -> tuple[Pack, dict[str, Array]]:
-        """The pack and the outputs recorded at export, computed by the checkpoint itself."""
-        with np.load(io.BytesIO(self.read(GOLDEN)), allow_pickle=False) as arrays:
-            columns = {c.name: arrays[f"input.{c.name}"] for c in self.manifest.columns}
-            outputs = {o.name: arrays[f"output.{o.name}"] for o in self.manifest.outputs}
-            return Pack(columns, arrays["lengths"]), outputs
-
-
-def write_golden(path: Path, pack: Pack, outputs: dict[str, Array]) -> None:
-    """Write what `Bundle.golden` reads."""
-    arrays = {f"input.{name}": values for name, values in pack.columns.items()}
-    arrays |= {f"output.{name}": values for name, values in outputs.items()}
-    np.savez_compressed(path, lengths=pack.lengths, **arrays)  # type: ignore[arg-type]
+    def golden(self) -> Golden:
+        """What was recorded at export."""
+        return Golden.load(self.read(GOLDEN), self.manifest)
 
 
 def find_bundles(root: Path) -> list[Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from math import prod
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -16,6 +17,7 @@ from pydantic import (
 )
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+FileName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Int64 = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -35,34 +37,62 @@ class VectorColumn(Strict):
     dtype: Literal["float32"] = "float32"
 
 
+class NumericColumn(Strict):
+    """One number per token, finite; or NaN for a missing one, where ``missing`` allows it."""
+
+    kind: Literal["numeric"] = "numeric"
+    name: Name
+    dtype: Literal["float32"] = "float32"
+    missing: bool = False
+
+
+class TimeColumn(Strict):
+    """One finite time per token, ascending or not: read relative to the sequence's first."""
+
+    kind: Literal["time"] = "time"
+    name: Name
+    dtype: Literal["float64"] = "float64"
+
+
 class IdsColumn(Strict):
-    """Token ids: one integer per token, in ``low..high`` (both included)."""
+    """Token ids: one integer per token, in ``low..high`` (both included); others if ``unknown``.
+
+    ``labels`` are the words the ids stand for, in order.
+    """
 
     kind: Literal["ids"] = "ids"
     name: Name
     dtype: Literal["int64"] = "int64"
     low: Int64
     high: Int64
+    unknown: bool = False
+    labels: tuple[str, ...] | None = None
 
     @model_validator(mode="after")
     def _ordered(self) -> IdsColumn:
         if self.low > self.high:
             raise ValueError(f"low {self.low} is above high {self.high}")
+        if self.labels is not None and len(self.labels) != self.high - self.low + 1:
+            raise ValueError(f"{len(self.labels)} labels for {self.high - self.low + 1} ids")
         return self
 
 
-Column = Annotated[VectorColumn | IdsColumn, Field(discriminator="kind")]
+Column = Annotated[
+    VectorColumn | NumericColumn | TimeColumn | IdsColumn, Field(discriminator="kind")
+]
+ContextColumn = Annotated[VectorColumn | NumericColumn | IdsColumn, Field(discriminator="kind")]
 
 
 class Output(Strict):
     """A named answer: ``width`` float32 numbers per token or per sequence.
 
-    With ``labels`` the numbers are logits over these classes.
+    A classification's numbers are logits, over the classes in ``labels`` where they have names.
     """
 
     name: Name
     per: Literal["token", "sequence"]
     width: PositiveInt
+    kind: Literal["classification", "regression"] = "regression"
     labels: tuple[str, ...] | None = None
 
     @model_validator(mode="after")
@@ -72,14 +102,68 @@ class Output(Strict):
         return self
 
 
-class Stage(Strict):
-    """One graph of the chain; ``summary_width`` numbers per sequence are summed up after it.
+Merge = Literal["add", "max", "softmax"]
 
-    The last stage has none: it yields the outputs.
+
+class SummaryField(Strict):
+    """What one sequence has of a summary's field."""
+
+    shape: tuple[PositiveInt, ...]
+    dtype: Literal["float32", "int64"] = "float32"
+
+
+class Summary(Strict):
+    """What a layer keeps of a whole sequence, and how those of its parts merge.
+
+    ``add`` and ``max`` go field by field; ``softmax`` has the fields ``top``, a maximum in whole
+    bits, and ``weighted``, sums of 2^(score - top) times something.
     """
 
-    file: Name
-    summary_width: PositiveInt | None = None
+    name: Annotated[str, Field(pattern=r"^(block|head)\.[A-Za-z0-9_.-]{1,64}$")]
+    merge: Merge
+    fields: dict[Name, SummaryField] = Field(min_length=1)
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers it has per sequence."""
+        return sum(prod(field.shape) for field in self.fields.values())
+
+    @model_validator(mode="after")
+    def _softmax_fields(self) -> Summary:
+        if self.merge == "softmax" and set(self.fields) != {"top", "weighted"}:
+            raise ValueError(f"softmax summaries have top and weighted, not {list(self.fields)}")
+        return self
+
+
+class TokenStage(Strict):
+    """Token-wise work in slices; ``summaries`` are what it contributes to."""
+
+    kind: Literal["tokens"] = "tokens"
+    file: FileName
+    summaries: tuple[Summary, ...] = ()
+
+
+class AttentionStage(Strict):
+    """Attention over whole sequences of ``heads``, of equal length where ``unpadded``.
+
+    ``places`` is how many keys a token is held against at most; without it, all of its sequence.
+    """
+
+    kind: Literal["attention"] = "attention"
+    file: FileName
+    heads: PositiveInt
+    unpadded: bool
+    places: PositiveInt | None = None
+
+
+class SequenceStage(Strict):
+    """What reads only summaries, and yields outputs per sequence."""
+
+    kind: Literal["sequences"] = "sequences"
+    file: FileName
+
+
+Stage = Annotated[TokenStage | AttentionStage | SequenceStage, Field(discriminator="kind")]
 
 
 class Architecture(Strict):
@@ -88,7 +172,6 @@ class Architecture(Strict):
     name: str
     parameters: NonNegativeInt
     layers: NonNegativeInt
-    latent_dims: tuple[PositiveInt, ...]
 
 
 class Manifest(Strict):
@@ -96,12 +179,12 @@ class Manifest(Strict):
     ``digest`` is that of the manifest itself.
     """
 
-    format: Literal[1] = 1
-    name: Name
+    format: Literal[2] = 2
+    name: FileName
     version: Annotated[str, Field(pattern=r"^[0-9]{1,9}$")]
-    task: Literal["classification", "regression"]
     architecture: Architecture
-    columns: tuple[Column, ...] = Field(min_length=1, max_length=1)
+    columns: tuple[Column, ...] = Field(min_length=1)
+    context: tuple[ContextColumn, ...] = ()
     outputs: tuple[Output, ...] = Field(min_length=1)
     equivariant: bool
     positional: bool
@@ -111,15 +194,13 @@ class Manifest(Strict):
     stages: tuple[Stage, ...] = Field(min_length=1)
     opset: PositiveInt
     tolerance: Annotated[float, Field(gt=0, le=0.1)]
-    files: dict[Name, Sha256]
+    files: dict[FileName, Sha256]
     digest: Sha256 | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Manifest:
         if self.max_length is not None and self.max_length < self.min_length:
             raise ValueError(f"max_length {self.max_length} is below min_length {self.min_length}")
-        if len({output.per for output in self.outputs}) > 1:
-            raise ValueError("outputs are all per token or all per sequence")
         return self
 
     def computed_digest(self) -> str:

@@ -8,7 +8,8 @@ outside it, so a sequence's sums never depend on its neighbours, nor on where sl
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -21,10 +22,13 @@ SLICE_TOKENS = 1024  # tokens in one call of a graph: what the second-level cach
 
 @dataclass(frozen=True, slots=True)
 class Pack:
-    """columns: name -> (T, width) or (T,) tokens; lengths: (N,) int64 that add up to T."""
+    """columns: name -> (T, width) or (T,) tokens; lengths: (N,) int64 that add up to T;
+    context: name -> (N, width) or (N,).
+    """
 
     columns: dict[str, Array]
     lengths: Array
+    context: dict[str, Array] = field(default_factory=dict)
 
     @classmethod
     def of(cls, name: str, sequences: Sequence[Array]) -> Pack:
@@ -32,10 +36,31 @@ class Pack:
         lengths = np.fromiter(map(len, sequences), np.int64, len(sequences))
         return cls({name: np.concatenate(sequences)}, lengths)
 
+    @classmethod
+    def join(cls, packs: Sequence[Pack]) -> Pack:
+        """Packs of the same columns, one after the other."""
+        return cls(
+            {n: np.concatenate([p.columns[n] for p in packs]) for n in packs[0].columns},
+            np.concatenate([p.lengths for p in packs]),
+            {n: np.concatenate([p.context[n] for p in packs]) for n in packs[0].context},
+        )
+
     @property
     def tokens(self) -> int:
         """T, the number of tokens in all."""
         return int(self.lengths.sum())
+
+    @property
+    def starts(self) -> Array:
+        """(N,) index of each sequence's first token."""
+        return np.asarray(np.cumsum(self.lengths) - self.lengths)
+
+    def first(self, name: str) -> Array:
+        """(N, ...) what each sequence's first token has in a column; 0 where there is none."""
+        values, some = self.columns[name], self.lengths > 0
+        found = np.zeros((len(self.lengths), *values.shape[1:]), values.dtype)
+        found[some] = values[self.starts[some]]
+        return found
 
     def split(self, per_token: Array) -> list[Array]:
         """(T, width) -> one (n, width) view per sequence."""
@@ -45,29 +70,75 @@ class Pack:
         """Rows per token or per sequence -> one array per sequence."""
         return self.split(rows) if per == "token" else list(rows)
 
+    def take(self, chosen: Array) -> Pack:
+        """The chosen sequences (M,), in that order, as a pack of their own."""
+        tokens = np.concatenate([np.arange(0)] + [self.range(i) for i in chosen])
+        columns = {name: values[tokens] for name, values in self.columns.items()}
+        context = {name: values[chosen] for name, values in self.context.items()}
+        return Pack(columns, self.lengths[chosen], context)
 
-@dataclass(frozen=True, slots=True)
+    def range(self, sequence: int) -> Array:
+        """(n,) the tokens of one sequence."""
+        return np.arange(self.lengths[sequence]) + int(self.starts[sequence])
+
+
+@dataclass(frozen=True)
 class Slice:
-    """A run of whole blocks: what one call of a stage works on.
+    """A run of whole blocks: what one call of a stage works on. T tokens, N sequences, B blocks.
 
-    tokens, sequences: ranges of the pack; rows: (B, BLOCK) token indices within the slice, where
-    the index one past the last token stands for nothing; sizes: (B, 1) tokens in each block;
-    owner: (T,) index of each token's sequence within the slice's sequences.
+    tokens, sequences: ranges of the pack; starts: (B,) first token of each block in the slice,
+    within: (B,) the same in its sequence, lengths: (B,) its tokens, block: (B,) its sequence,
+    counted from the slice's first. What graphs read is derived when one asks for it.
     The last block is empty: with a single block, sums would take another path through the kernel.
     """
 
     tokens: slice
     sequences: slice
-    rows: Array
-    sizes: Array
-    owner: Array
+    starts: Array
+    within: Array
+    lengths: Array
+    block: Array
+
+    @property
+    def sizes(self) -> Array:
+        """(B, 1) float32: tokens in each block."""
+        return self.lengths[:, None].astype(np.float32)
+
+    @property
+    def rows(self) -> Array:
+        """(B, BLOCK): tokens of each block, T where there is none."""
+        places, total = np.arange(BLOCK), self.tokens.stop - self.tokens.start
+        return np.where(places < self.lengths[:, None], self.starts[:, None] + places, total)
+
+    @property
+    def owner(self) -> Array:
+        """(T,): each token's sequence, counted from the slice's first."""
+        return np.repeat(self.block, self.lengths)
+
+    @property
+    def position(self) -> Array:
+        """(T,): each token's place in its own sequence."""
+        return np.repeat(self.within, self.lengths) + self._inside
+
+    @property
+    def places(self) -> Array:
+        """(T,): where each token lies among the rows of all blocks."""
+        return np.repeat(np.arange(len(self.block)) * BLOCK, self.lengths) + self._inside
+
+    @cached_property
+    def _inside(self) -> Array:
+        tokens = np.arange(self.tokens.stop - self.tokens.start)
+        return np.asarray(tokens - np.repeat(self.starts, self.lengths))
 
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
-    """The blocks of a pack, in its order: start and size in tokens, and owning sequence, (B,)."""
+    """The blocks of a pack, in its order, (B,) each: first token in the pack and in its sequence,
+    size in tokens, and owning sequence.
+    """
 
     starts: Array
+    within: Array
     sizes: Array
     owner: Array
 
@@ -79,7 +150,9 @@ class Blocks:
         first = np.cumsum(per_sequence) - per_sequence
         within = (np.arange(len(owner)) - first[owner]) * BLOCK
         offsets = np.cumsum(lengths) - lengths
-        return cls(offsets[owner] + within, np.minimum(BLOCK, lengths[owner] - within), owner)
+        return cls(
+            offsets[owner] + within, within, np.minimum(BLOCK, lengths[owner] - within), owner
+        )
 
     def slices(self, most_tokens: int) -> Iterable[Slice]:
         """Runs of blocks with at most ``most_tokens`` tokens (never less than one block)."""
@@ -91,22 +164,15 @@ class Blocks:
             first = last
 
     def _slice(self, first: int, last: int) -> Slice:
-        starts, sizes, owner = (a[first:last] for a in (self.starts, self.sizes, self.owner))
+        starts, within, sizes, owner = (
+            a[first:last] for a in (self.starts, self.within, self.sizes, self.owner)
+        )
         begin, end = int(starts[0]), int(starts[-1] + sizes[-1])
-        rows = (starts - begin)[:, None] + np.arange(BLOCK)
-        rows[np.arange(BLOCK) >= sizes[:, None]] = end - begin
         return Slice(
             tokens=slice(begin, end),
             sequences=slice(int(owner[0]), int(owner[-1]) + 1),
-            rows=np.concatenate([rows, np.full((1, BLOCK), end - begin)]),
-            sizes=np.append(sizes, 0).astype(np.float32)[:, None],
-            owner=np.repeat(owner - owner[0], sizes),
+            starts=np.append(starts - begin, end - begin),
+            within=np.append(within, 0),
+            lengths=np.append(sizes, 0),
+            block=np.append(owner - owner[0], 0),
         )
-
-    def fold(self, contributions: Array, sequences: int) -> Array:
-        """Add block sums (B, k) up per sequence, left to right in float64 -> (sequences, k)."""
-        total = np.zeros((sequences, contributions.shape[1]))
-        if len(self.owner):
-            first = np.flatnonzero(np.diff(self.owner, prepend=-1))
-            total[self.owner[first]] = np.add.reduceat(contributions, first, 0, np.float64)
-        return total

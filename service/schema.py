@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from service.manifest import Architecture, Column, Manifest, Output
+from service.manifest import Architecture, Column, ContextColumn, Manifest, Output
 
 VERSION = version("sumserve")
 
@@ -17,9 +17,9 @@ class ModelInfo(BaseModel):
 
     name: str
     version: str
-    task: str
     architecture: Architecture
     columns: tuple[Column, ...]
+    context: tuple[ContextColumn, ...]
     outputs: tuple[Output, ...]
     equivariant: bool
     positional: bool

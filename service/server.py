@@ -15,12 +15,14 @@ from service.api import Service, create_app
 from service.bundle import find_bundles, open_named
 from service.engine import Engine
 from service.errors import StartupError
+from service.graph import Options
 from service.readiness import Readiness
 from service.runtime import Threads
 from service.scheduler import Scheduler
-from service.session import Options, Session
+from service.session import Session
 from service.settings import Settings
 from service.verification import check_golden
+from service.wire import carried
 
 CANNOT_START = 3  # uvicorn's exit code when it cannot listen
 LAST_STEP_SECONDS = 30  # after the drain: for the steps that run, and for writing answers
@@ -66,6 +68,7 @@ def load(settings: Settings) -> Service:
     sessions: dict[str, Session] = {}
     for folder in find_bundles(settings.models):
         bundle = open_named(folder)
+        carried(bundle.manifest)
         session = Session(bundle, options)
         error = check_golden(bundle, session)
         name, version = bundle.manifest.name, bundle.manifest.version

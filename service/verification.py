@@ -1,48 +1,180 @@
-"""Holds answers against the answers they should be; a session against its bundle's golden data."""
+"""Holds a session's answers against what they should be, and against themselves.
+
+What they should be is in the bundle: golden inputs, what the checkpoint answered in float64, and
+how far off each may be. Against themselves: alone and packed, sliced otherwise, permuted, again.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from service.bundle import Bundle
+from service.bundle import Bundle, Golden
+from service.elsewhere import run_elsewhere
 from service.errors import BundleError
-from service.pack import Array
+from service.manifest import Output
+from service.pack import BLOCK, Array, Pack
+from service.runtime import Threads
 from service.session import Session
 
+Answers = dict[str, list[Array]]  # output name -> one array per sequence
 
-def largest_error(found: Sequence[Array], wanted: Sequence[Array]) -> float:
-    """The largest error of any sequence: |found - wanted| over the sequence's largest |wanted|.
+
+@dataclass(frozen=True, slots=True)
+class Consistency:
+    """How a session's answers to one pack compare with its own in other company.
+
+    different, of tried: runs that were not the same to the last bit, of repetitions, slicings, and
+    sequences run alone. error: the largest difference among them; permutation_error: after tokens
+    were permuted, None where order matters.
+    """
+
+    tried: int
+    different: int
+    error: float
+    permutation_error: float | None
+
+
+def relative_errors(found: Sequence[Array], wanted: Sequence[Array]) -> Array:
+    """(N,) of each sequence |found - wanted| over its largest |wanted|; inf where shapes differ.
 
     Sequences with smaller answers than half of them are measured by the median one. So an error
     hides neither behind a larger sequence nor behind a model whose answers are all small.
     """
     if [f.shape for f in found] != [w.shape for w in wanted]:
-        return float("inf")
-    scales = np.array([np.abs(w).max(initial=0.0) for w in wanted if w.size])
-    errors = np.array(
-        [np.abs(f - np.float64(w)).max() for f, w in zip(found, wanted, strict=True) if w.size]
-    )
-    if not errors.any():
-        return 0.0
-    with np.errstate(divide="ignore"):
-        return float((errors / np.maximum(scales, np.median(scales))).max())
+        return np.full(max(1, len(wanted)), np.inf)
+    scales = np.array([np.abs(w).max(initial=0.0) for w in wanted])
+    some = np.array([w.size > 0 for w in wanted], bool)
+    pairs = zip(found, wanted, strict=True)
+    errors = np.array([np.abs(f - np.float64(w)).max(initial=0.0) for f, w in pairs])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        relative = errors / np.maximum(scales, np.median(scales[some]) if some.any() else 0.0)
+    return np.asarray(np.where(errors == 0, 0.0, relative))
+
+
+def largest_error(found: Answers, wanted: Answers) -> float:
+    """The largest of all outputs' and sequences' `relative_errors`."""
+    return max(float(relative_errors(found[n], wanted[n]).max(initial=0.0)) for n in wanted)
+
+
+def answers(session: Session, pack: Pack, slice_tokens: int | None = None) -> Answers:
+    """A session's answers, per sequence."""
+    return per_sequence(session.manifest.outputs, pack, session.run(pack, slice_tokens))
+
+
+def per_sequence(outputs: Sequence[Output], pack: Pack, rows: dict[str, Array]) -> Answers:
+    """Rows of a pack -> one array per sequence."""
+    return {o.name: pack.per_sequence(rows[o.name], o.per) for o in outputs}
 
 
 def check_golden(bundle: Bundle, session: Session) -> float:
-    """The largest error over the golden outputs; BundleError when above the bundle's tolerance."""
-    pack, golden = bundle.golden()
-    found = session.run(pack)
-    worst = max(
-        largest_error(
-            pack.per_sequence(found[o.name], o.per), pack.per_sequence(golden[o.name], o.per)
-        )
-        for o in bundle.manifest.outputs
+    """The largest error over the golden answers; BundleError when one is above what it may be."""
+    golden = bundle.golden()
+    found = answers(session, golden.pack)
+    wanted = per_sequence(bundle.manifest.outputs, golden.pack, golden.outputs)
+    errors = {name: relative_errors(found[name], wanted[name]) for name in wanted}
+    for name, error in errors.items():
+        bad = np.flatnonzero(~(error <= golden.allowed[name]))
+        if len(bad):
+            i = int(bad[0])
+            raise BundleError(
+                f"{bundle.folder}: golden output {name!r} of sequence {i} is missed by "
+                f"{error[i]:.1e}, allowed is {golden.allowed[name][i]:.1e}"
+            )
+    return max(float(error.max(initial=0.0)) for error in errors.values())
+
+
+def check_company(bundle: Bundle, session: Session, tokens: int) -> int:
+    """How many runs in other company gave the same answers; BundleError when one did not.
+
+    Sequences of golden tokens, the longest of so many. On a CPU the same to the last bit, and with
+    another number of threads too; on a GPU within the tolerance.
+    """
+    manifest, rng, runs = bundle.manifest, np.random.default_rng(0), 0
+    pool = _well_conditioned(bundle.golden(), manifest.tolerance)
+    longest = min(tokens, manifest.max_length or tokens)
+    for lengths, repetitions in (([longest], 20), (_mixed(longest, rng), 2)):
+        lengths = [max(n, manifest.min_length) for n in lengths]
+        found = consistency(session, resample(pool, lengths, rng), rng, repetitions, alone=32)
+        runs += found.tried
+        worst = max(found.error, found.permutation_error or 0.0)
+        if worst > manifest.tolerance or (found.different and session.exact):
+            raise BundleError(f"{bundle.folder}: answers depend on company: {found}")
+    return runs + (_other_threads(bundle, session, pool) if session.exact else 0)
+
+
+def _mixed(longest: int, rng: np.random.Generator) -> list[int]:
+    return [*range(min(40, longest + 1)), *rng.integers(0, min(2000, longest) + 1, 60).tolist()]
+
+
+def _well_conditioned(golden: Golden, tolerance: float) -> Pack:
+    allowed = np.max(list(golden.allowed.values()), axis=0)
+    chosen = np.flatnonzero((allowed <= tolerance) & (golden.pack.lengths > 0))
+    return golden.pack.take(chosen) if len(chosen) else golden.pack
+
+
+def _other_threads(bundle: Bundle, session: Session, pack: Pack) -> int:
+    here = Threads.start()
+    other = 1 if here > 1 else 2
+    mine, theirs = session.run(pack), run_elsewhere(bundle.folder, other, pack)
+    for name, rows in mine.items():
+        if not np.array_equal(rows, theirs[name]):
+            raise BundleError(
+                f"{bundle.folder}: output {name!r} differs between {here} and {other} threads"
+            )
+    return 1
+
+
+def resample(pool: Pack, lengths: Sequence[int], rng: np.random.Generator) -> Pack:
+    """Sequences of any lengths, of tokens drawn from a pool; their context from its sequences."""
+    tokens = rng.integers(0, max(1, pool.tokens), sum(lengths))
+    sequences = rng.integers(0, len(pool.lengths), len(lengths))
+    columns = {name: values[tokens] for name, values in pool.columns.items()}
+    context = {name: values[sequences] for name, values in pool.context.items()}
+    return Pack(columns, np.array(lengths, np.int64), context)
+
+
+def consistency(
+    session: Session, pack: Pack, rng: np.random.Generator, repetitions: int, alone: int
+) -> Consistency:
+    """Run a pack again, sliced otherwise, sequence by sequence and permuted."""
+    first, slices = answers(session, pack), (5 * BLOCK, 4096)
+    again = [answers(session, pack) for _ in range(repetitions)]
+    again += [answers(session, pack, slice_tokens) for slice_tokens in slices]
+    pairs = [(found, first) for found in again]
+    for i in rng.choice(len(pack.lengths), min(len(pack.lengths), alone), replace=False):
+        own = {name: [rows[i]] for name, rows in first.items()}
+        pairs.append((answers(session, pack.take(np.array([i]))), own))
+    same = [all(map(_equal, found.values(), wanted.values())) for found, wanted in pairs]
+    return Consistency(
+        tried=len(pairs),
+        different=len(pairs) - sum(same),
+        error=max(largest_error(found, wanted) for found, wanted in pairs),
+        permutation_error=_permuted(session, pack, first, rng),
     )
-    if not worst <= bundle.manifest.tolerance:
-        raise BundleError(
-            f"{bundle.folder}: golden outputs are missed by {worst:.1e}, "
-            f"the tolerance is {bundle.manifest.tolerance:.1e}"
-        )
-    return worst
+
+
+def _equal(found: list[Array], wanted: list[Array]) -> bool:
+    return all(np.array_equal(f, w) for f, w in zip(found, wanted, strict=True))
+
+
+def _permuted(
+    session: Session, pack: Pack, first: Answers, rng: np.random.Generator
+) -> float | None:
+    """The largest error after the tokens of every sequence were permuted, and outputs alike."""
+    if not session.manifest.equivariant:
+        return None
+    orders = [rng.permutation(n) for n in pack.lengths]
+    starts = np.cumsum(pack.lengths) - pack.lengths
+    tokens = np.concatenate([s + o for s, o in zip(starts, orders, strict=True)])
+    columns = {name: values[tokens] for name, values in pack.columns.items()}
+    shuffled = Pack(columns, pack.lengths, pack.context)
+    wanted = {
+        o.name: [rows[order] for rows, order in zip(first[o.name], orders, strict=True)]
+        if o.per == "token"
+        else first[o.name]
+        for o in session.manifest.outputs
+    }
+    return largest_error(answers(session, shuffled), wanted)

@@ -11,13 +11,16 @@ from typing import Any, NoReturn
 import msgspec
 import numpy as np
 
-from service.errors import BadRequest
-from service.manifest import Column, IdsColumn, Manifest, VectorColumn
+from service.errors import BadRequest, BundleError
+from service.manifest import IdsColumn, Manifest, VectorColumn
 from service.pack import Array
 from service.scheduler import cost
 
 FIELD = "sequences"
 FLOAT32_MAX = float(np.finfo(np.float32).max)
+
+
+Column = VectorColumn | IdsColumn
 
 
 class VectorBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -43,7 +46,7 @@ def decode(body: bytes, manifest: Manifest, max_tokens: int) -> list[Array]:
 
     Raises BadRequest naming the field, the place and the limit.
     """
-    column = manifest.columns[0]
+    column = carried(manifest)
     try:
         sequences = _DECODERS[column.kind].decode(body).sequences
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
@@ -56,6 +59,22 @@ def decode(body: bytes, manifest: Manifest, max_tokens: int) -> list[Array]:
     if not all(_fits(a, column) for a in arrays):
         _explain(body, manifest, max_tokens, "values out of range")
     return arrays
+
+
+def carried(manifest: Manifest) -> Column:
+    """The one column of sequences; BundleError for a bundle that this wire cannot ask.
+
+    It carries lists of vectors or of ids: no columns by name, no numbers, times or context.
+    """
+    column = manifest.columns[0]
+    if len(manifest.columns) > 1 or manifest.context or column.kind in ("numeric", "time"):
+        every = ", ".join(f"{c.name} ({c.kind})" for c in (*manifest.columns, *manifest.context))
+        raise BundleError(
+            f"{manifest.name}/{manifest.version} reads {every}: requests carry one column of "
+            "vectors or ids"
+        )
+    assert isinstance(column, VectorColumn | IdsColumn)
+    return column
 
 
 def _check_lengths(lengths: list[int], manifest: Manifest, max_tokens: int) -> None:
@@ -83,7 +102,8 @@ def _array(sequence: list[Any], column: Column) -> Array:
 
 def _fits(array: Array, column: Column) -> bool:
     if isinstance(column, IdsColumn):
-        return not len(array) or bool(array.min() >= column.low and array.max() <= column.high)
+        known = column.unknown or not len(array)
+        return known or bool(array.min() >= column.low and array.max() <= column.high)
     return array.shape[1:] == (column.width,) and bool(np.isfinite(array).all())
 
 
@@ -96,7 +116,7 @@ def _explain(body: bytes, manifest: Manifest, max_tokens: int, fallback: str) ->
     _check_lengths([len(s) for s in sequences], manifest, max_tokens)
     for i, sequence in enumerate(sequences):
         for j, token in enumerate(sequence):
-            _check_token(token, manifest.columns[0], f"{FIELD}[{i}][{j}]")
+            _check_token(token, carried(manifest), f"{FIELD}[{i}][{j}]")
     raise BadRequest(f"{FIELD}: {fallback}")
 
 
@@ -124,7 +144,7 @@ def _check_token(token: Any, column: Column, where: str) -> None:
     if isinstance(column, IdsColumn):
         if type(token) is not int:
             raise BadRequest(f"{where}: must be an integer id, not {_kind(token)}")
-        if not column.low <= token <= column.high:
+        if not column.unknown and not column.low <= token <= column.high:
             raise BadRequest(
                 f"{where}: id {str(token)[:24]} is outside {column.low}..{column.high}"
             )

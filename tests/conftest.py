@@ -10,6 +10,7 @@ import torch
 
 from benchmarks.process import ServerProcess
 from export.bundle import export
+from export.cases import QUICK
 from models import config
 from models.checkpoint import Card, Checkpoint
 from models.model import Model
@@ -97,7 +98,7 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with one exported bundle per small model."""
     root = tmp_path_factory.mktemp("bundles")
     for name in CONFIGS:
-        export(small_checkpoint(name), root, "1")
+        export(small_checkpoint(name), root, "1", effort=QUICK)
     return root
 
 

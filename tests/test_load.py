@@ -16,8 +16,9 @@ import pytest
 
 from benchmarks.process import ServerProcess
 from service.bundle import Bundle
+from service.graph import Options
 from service.pack import Array, Pack
-from service.session import Options, Session
+from service.session import Session
 from tests.conftest import SHIPPED
 
 REQUESTS, CLIENTS = 2000, 64

@@ -13,13 +13,16 @@ import torch
 
 from benchmarks.accuracy import served_accuracy
 from benchmarks.process import ServerProcess
+from export.cases import QUICK, Case
+from export.draw import usual
 from export.verification import Verifier
 from models.checkpoint import Checkpoint
 from models.tasks.digit_sum import TESTED
 from models.tasks.polynomial import relative_error, target
 from service.bundle import Bundle
+from service.graph import Options
 from service.pack import Array, Pack
-from service.session import Options, Session
+from service.session import Session
 from service.verification import check_golden
 from tests.conftest import ROOT, SHIPPED
 
@@ -44,8 +47,9 @@ def test_a_shipped_bundle_is_intact_and_small(name: str) -> None:
 def test_a_shipped_bundle_is_of_the_shipped_checkpoint(name: str) -> None:
     checkpoint = Checkpoint.load(ROOT / "models" / "checkpoints" / name)
     bundle = Bundle.open(SHIPPED / name / "1")
-    verifier = Verifier(checkpoint.model, Session(bundle, Options()))
-    assert verifier.check("now", [1, 20, 300]).worst() <= bundle.manifest.tolerance
+    verifier = Verifier(checkpoint.model, Session(bundle, Options()), QUICK)
+    pack = usual(checkpoint.model, [1, 20, 300], np.random.default_rng(0))
+    assert verifier.check(Case("now", [1, 20, 300]), pack).holds()
     assert bundle.manifest.outputs[0].labels == checkpoint.card.model.signature.outputs[0].labels
 
 

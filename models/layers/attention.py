@@ -1,12 +1,17 @@
-"""What attention layers share: projections to heads and back, and rotary positions."""
+"""What attention layers share: projections to heads and back, rotary positions, and how those go
+about it that need all keys of a sequence."""
 
 from __future__ import annotations
+
+from abc import abstractmethod
 
 import torch
 from torch import Tensor, nn
 
 from models import config
-from models.layers.layer import Frame
+from models.buckets import buckets, gather, scatter
+from models.layers.layer import Frame, Layer
+from models.pack import Pack
 
 
 class Projections(nn.Module):
@@ -50,6 +55,51 @@ class Projections(nn.Module):
 
     def _turned(self, rows: Tensor, position: Tensor) -> Tensor:
         return rotate(rows, position) if self.rotary else rows
+
+
+class ExactAttention(Layer):
+    """Attention that has no summary of fixed size: it needs all keys of a sequence.
+
+    Projections run over the whole pack; only `attend` goes by sequences of like length, or of equal
+    length where it is ``unpadded``.
+    """
+
+    unpadded = False
+
+    def __init__(self, own: config.Attention, frame: Frame) -> None:
+        super().__init__()
+        self.heads = Projections(own, frame)
+
+    def project(self, hidden: Tensor, position: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(T, width), (T,) -> queries, keys, values, (T, H, w) each."""
+        heads = self.heads
+        return heads.queries(hidden, position), heads.keys(hidden, position), heads.values(hidden)
+
+    def places(self, n: int) -> int | None:
+        """How many keys a query is held against at most, of n; None for all."""
+        return None
+
+    @property
+    def roomy(self) -> int:
+        """A length at which no width of the layer is cut short by the sequence."""
+        return 21
+
+    def open(self) -> ExactAttention:
+        """The same layer, of sequences whose length may be a symbol, as in an exported graph."""
+        return self
+
+    @abstractmethod
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, valid: Tensor | None) -> Tensor:
+        """(B, n, H, w) each -> (B, n, H, w); valid (B, n): which keys are tokens, None for all."""
+
+    def forward(self, hidden: Tensor, pack: Pack) -> Tensor:
+        """hidden (T, width) -> (T, width)."""
+        projected = self.project(hidden, pack.position)
+        groups, read = buckets(pack, exact=self.unpadded), []
+        for bucket in groups:
+            query, key, value = (gather(rows, bucket) for rows in projected)
+            read.append(self.attend(query, key, value, None if bucket.full else bucket.valid))
+        return self.heads.merged(scatter(read, groups, projected[2]))
 
 
 def rotate(rows: Tensor, position: Tensor) -> Tensor:

@@ -55,9 +55,9 @@ class PiecewiseLayer(SummaryLayer):
 
     def readout(self, hidden: Tensor, summary: Summary, segments: Segments) -> Tensor:
         """-> the table's row of each token, (T, width)."""
-        multiset = torch.searchsorted(self.codes, summary["code"][:, 0].contiguous())
+        multiset = _place(self.codes, summary["code"][:, 0])
         key = segments.spread(multiset) * self.grid + self.cell(hidden)
-        return self.table[torch.searchsorted(self.keys, key)]
+        return self.table.index_select(0, _place(self.keys, key))
 
     @torch.no_grad()
     def tabulate(self, target: Callable[[Tensor], Tensor]) -> None:
@@ -70,13 +70,27 @@ class PiecewiseLayer(SummaryLayer):
             cells = torch.tensor([self.multisets[i] for i in rows])
             values = target(self._centre(cells)).to(self.table.dtype)
             keys = torch.tensor(rows)[:, None] * self.grid + cells
-            self.table[torch.searchsorted(self.keys, keys)] = values
+            self.table[_place(self.keys, keys)] = values
 
     def _centre(self, cells: Tensor) -> Tensor:
         """(...) numbers of cells -> (..., d) their centres."""
         weights = self.side ** torch.arange(self.width)
         place = cells[..., None] // weights % self.side
         return (place.to(self.table.dtype) + 0.5) / self.side
+
+
+def _place(ascending: Tensor, values: Tensor) -> Tensor:
+    """Where values (...) lie among ascending numbers (M,): a binary search of log2 M steps.
+
+    torch.searchsorted has no counterpart in ONNX.
+    """
+    low = torch.zeros_like(values)
+    for bit in reversed(range(len(ascending).bit_length())):
+        further = low + 2**bit
+        inside = further < len(ascending)
+        probe = ascending[torch.where(inside, further, 0)]
+        low = torch.where(inside & (probe <= values), further, low)
+    return low
 
 
 def _multisets(grid: int, length: int) -> list[tuple[int, ...]]:

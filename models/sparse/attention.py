@@ -15,8 +15,7 @@ from torch.nn.functional import pad
 
 Reads = Callable[[Tensor, Tensor], Tensor]
 
-# numbers in the largest block of scores or gathered rows
-_MOST = 2**22
+MOST = 2**22  # numbers in the largest block of scores or gathered rows
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,36 +52,43 @@ class Tiled(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Partial:
-    """Softmax over some of the keys, unfinished: out / total, all relative to exp(peak)."""
+    """Softmax over some of the keys, unfinished, relative to exp(peak).
+
+    out: what is read, and in one more column the sum of weights that it is to be divided by.
+    """
 
     out: Tensor
-    total: Tensor
     peak: Tensor
 
     def merge(self, other: _Partial) -> _Partial:
         """The same over the keys of both, which share none."""
         peak = torch.maximum(self.peak, other.peak)
         mine, theirs = (self.peak - peak).exp(), (other.peak - peak).exp()
-        out = self.out * mine + other.out * theirs
-        return _Partial(out, self.total * mine + other.total * theirs, peak)
+        return _Partial(self.out * mine + other.out * theirs, peak)
 
 
 def sparse_attention(
-    query: Tensor, key: Tensor, value: Tensor, pattern: Tiled, scale: float
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    pattern: Tiled,
+    scale: float,
+    most: int | None = MOST,
 ) -> Tensor:
     """B sequences of n tokens (B, n, H, w) -> (B, n, H, w): every query reads its connections.
 
     Yun et al. 2020, eq. (2) with softmax of scale * <query, key>. Every query needs a connection.
+    Blocks of more than ``most`` numbers are cut; without a bound sizes may be symbols.
     """
     batch, n, heads, _ = query.shape
-    q, k, v = _rows(query * scale), _rows(key), _rows(value)
+    q, k, v = _rows(query * scale), _rows(key), _rows(pad(value, (0, 1), value=1.0))
     merged: _Partial | None = None
     for tile in pattern.tiles(n, query.device):
-        parts = [(part.queries, _attend(q, k, v, part)) for part in _cut(tile, q)]
+        parts = [(part.queries, _attend(q, k, v, part)) for part in _cut(tile, q, most)]
         found = _in_order(parts, n)
         merged = found if merged is None else merged.merge(found)
     assert merged is not None
-    out = merged.out / merged.total
+    out = merged.out[..., :-1] / merged.out[..., -1:]
     return out.view(batch, heads, n, value.shape[3]).transpose(1, 2)
 
 
@@ -95,19 +101,22 @@ def _take(rows: Tensor, tokens: Tensor) -> Tensor:
     """(R, n + 1, w) and (G, a) -> (R, G, a, w)."""
     index = torch.where(tokens < 0, rows.shape[1] - 1, tokens)
     taken = rows.index_select(1, index.flatten())
-    return taken.view(len(rows), *index.shape, rows.shape[2])
+    return taken.view(rows.shape[0], *index.shape, rows.shape[2])
 
 
-def _cut(tile: Tile, rows: Tensor) -> Iterator[Tile]:
+def _cut(tile: Tile, rows: Tensor, most: int | None) -> Iterator[Tile]:
     """The tile in parts of bounded size: by groups, and by queries where one group is too large.
 
     At least one query goes with all the keys of its group.
     """
+    if most is None:
+        yield tile
+        return
     each = max(1, rows.shape[0] * tile.keys.shape[1])
-    groups = max(1, _MOST // (each * max(1, tile.queries.shape[1], rows.shape[2])))
+    groups = max(1, most // (each * max(1, tile.queries.shape[1], rows.shape[2])))
     pairs = zip(torch.split(tile.queries, groups), torch.split(tile.keys, groups), strict=True)
     for queries, keys in pairs:
-        for some in torch.split(queries, max(1, _MOST // each), dim=1):
+        for some in torch.split(queries, max(1, most // each), dim=1):
             yield replace(tile, queries=some, keys=keys)
 
 
@@ -118,7 +127,7 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, tile: Tile) -> _Partial:
     # a constant: the result does not depend on it, and a finite one even where all are -inf
     peak = scores.detach().amax(3, keepdim=True).clamp(min=torch.finfo(scores.dtype).min)
     weights = scores.sub_(peak).exp_()
-    return _Partial(weights @ _take(v, tile.keys), weights.sum(3, keepdim=True), peak)
+    return _Partial(weights @ _take(v, tile.keys), peak)
 
 
 def _in_order(parts: list[tuple[Tensor, _Partial]], n: int) -> _Partial:
@@ -133,6 +142,5 @@ def _in_order(parts: list[tuple[Tensor, _Partial]], n: int) -> _Partial:
 
     return _Partial(
         place([part.out for _, part in parts], 0.0),
-        place([part.total for _, part in parts], 0.0),
         place([part.peak for _, part in parts], torch.finfo(parts[0][1].out.dtype).min),
     )

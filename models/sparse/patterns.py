@@ -230,7 +230,7 @@ def assign(
 def _blocks(n: int, size: int, device: torch.device | None) -> Tensor:
     """0..n-1 in rows of `size` (of n where that is less), filled up with -1; at least one place."""
     size = _max(_min(size, n), 1)
-    tokens = torch.arange(_max(-(-n // size), 1) * size, device=device).view(-1, size)
+    tokens = torch.arange(_max((n + size - 1) // size, 1) * size, device=device).view(-1, size)
     return torch.where(tokens < n, tokens, -1)
 
 

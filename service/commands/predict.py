@@ -43,10 +43,13 @@ def run(args: argparse.Namespace) -> int:
 
     from service.bundle import Bundle
     from service.errors import RequestFileError
+    from service.graph import Options
     from service.runtime import Threads
-    from service.session import Options, Session
+    from service.session import Session
+    from service.wire import carried
 
     bundle = Bundle.open(args.bundle)
+    carried(bundle.manifest)
     Threads.start(args.threads)
     session = Session(bundle, Options(args.device))
     try:

@@ -1,9 +1,11 @@
-"""Check bundles: the hash of every file, then the golden outputs, through the serving session.
+"""Check bundles anywhere: hashes, golden answers, and that company changes nothing.
 
     sumserve verify deploy/bundles/digits/1
 
-Needs no torch: the golden data lies in the bundle, computed by the checkpoint at export. Exits
-with 1 and names the file or the error when a bundle fails.
+Needs no torch: the checkpoint's own answers lie in the bundle. Then sequences made of the golden
+tokens run alone, packed, in other slices, permuted, and again and again, and the golden ones with
+another number of threads: on a CPU all to the last bit. Exits with 1 and names the file or the
+error when a bundle fails.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-SUMMARY = "check bundles against their hashes and golden outputs"
+SUMMARY = "check bundles against their hashes and golden answers, and for races and leaks"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,19 +21,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bundles", nargs="+", type=Path, metavar="BUNDLE", help="bundle folder")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: cpu")
     parser.add_argument("--threads", type=int, default=0, help="0: as many as CPUs (default)")
+    parser.add_argument(
+        "--tokens",
+        type=int,
+        default=131_072,
+        metavar="N",
+        help="of the longest sequence, run 20 times; 0: golden answers only (default: 131072)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Check each bundle; the first that fails raises BundleError."""
     from service.bundle import Bundle
+    from service.graph import Options
     from service.runtime import Threads
-    from service.session import Options, Session
-    from service.verification import check_golden
+    from service.session import Session
+    from service.verification import check_company, check_golden
 
     Threads.start(args.threads)
     for folder in args.bundles:
         bundle = Bundle.open(folder)
-        error = check_golden(bundle, Session(bundle, Options(args.device)))
+        session = Session(bundle, Options(args.device))
+        error = check_golden(bundle, session)
         name = f"{bundle.manifest.name}/{bundle.manifest.version}"
         print(f"{name}: {len(bundle.manifest.files)} files intact, golden error {error:.1e}")
+        if args.tokens:
+            runs = check_company(bundle, session, args.tokens)
+            print(f"{name}: {runs} runs in other company, the same to the last bit")
     return 0

@@ -7,11 +7,14 @@ import pytest
 
 from export import bundle as exporting
 from export.bundle import ExportError, export
+from export.cases import QUICK
 from export.onnx_graph import to_onnx
+from export.stages import Stage, Values
 from export.verification import VerificationError
 from models.pools import SumPool
 from service.bundle import Bundle
 from tests.conftest import CONFIGS, ROOT, small_checkpoint
+from tests.export.test_verification import LEAST
 
 
 def everything(root: Path) -> set[str]:
@@ -23,7 +26,7 @@ def test_manifest_says_what_the_config_says(name: str, bundles: Path) -> None:
     manifest, config = Bundle.open(bundles / name / "1").manifest, CONFIGS[name]
     shape = config.signature
     assert (manifest.name, manifest.version) == (name, "1")
-    column = shape.columns[0].model_dump(exclude={"unknown", "labels"})
+    column = shape.columns[0].model_dump()
     assert manifest.columns[0].model_dump(exclude={"dtype"}) == column
     assert manifest.outputs[0].per == shape.outputs[0].per
     assert (manifest.min_length, manifest.max_length) == (shape.min_length, shape.max_length)
@@ -31,17 +34,26 @@ def test_manifest_says_what_the_config_says(name: str, bundles: Path) -> None:
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_verification_is_recorded_and_isolation_is_bitwise(name: str, bundles: Path) -> None:
-    proof = json.loads((bundles / name / "1" / "verification.json").read_text())
+def test_the_proof_is_recorded_and_can_be_read(name: str, bundles: Path) -> None:
+    folder = bundles / name / "1"
+    proof = json.loads((folder / "verification.json").read_text())
     cases = {case["case"]: case for case in proof["cases"]}
-    assert "wildly mixed" in cases
-    assert ("empty" in cases) == (CONFIGS[name].signature.min_length == 0)
-    longest = CONFIGS[name].signature.max_length or 200_000
-    assert cases["one long sequence"]["tokens"] == longest
+    longest = CONFIGS[name].signature.max_length or QUICK.longest
+    assert cases[f"one of {longest:,}"]["tokens"] == longest
+    assert ("empty among others" in cases) == (CONFIGS[name].signature.min_length == 0)
+    assert proof["same_answers_with_threads"] == [1, 2]
     for case in cases.values():
-        assert case["alone"] == case["alone_equal"] > 0
-        assert case["repeat_error"] == 0
-        assert case["reference_error"] <= proof["tolerance"]
+        assert case["different"] == 0 < case["tried"]
+        assert case["error"] <= case["allowed"]
+    page = (folder / "verification.md").read_text()
+    assert all(f"| {case} |" in page for case in cases)
+    assert (folder / "verification.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_model_card_goes_along(tmp_path: Path) -> None:
+    folder = export(small_checkpoint("pooled"), tmp_path, "1", effort=LEAST, card="# About me")
+    assert (folder / "model_card.md").read_text() == "# About me"
+    assert "model_card.md" in Bundle.open(folder).manifest.files
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -54,12 +66,12 @@ def test_a_bundle_tells_nothing_of_the_machine_it_was_made_on(name: str, bundles
 
 def test_an_existing_version_is_kept_unless_forced(tmp_path: Path) -> None:
     checkpoint = small_checkpoint("pooled")
-    folder = export(checkpoint, tmp_path, "1")
+    folder = export(checkpoint, tmp_path, "1", effort=LEAST)
     (folder / "mark").touch()
     with pytest.raises(ExportError, match="exists"):
-        export(checkpoint, tmp_path, "1")
+        export(checkpoint, tmp_path, "1", effort=LEAST)
     assert (folder / "mark").exists()
-    export(checkpoint, tmp_path, "1", force=True)
+    export(checkpoint, tmp_path, "1", effort=LEAST, force=True)
     assert not (folder / "mark").exists()
 
 
@@ -70,14 +82,14 @@ def test_a_graph_that_is_not_the_model_leaves_no_bundle(
     whole = SumPool.finish
     real = to_onnx
 
-    def wrong_onnx(stage: object) -> bytes:
+    def wrong_onnx(stage: Stage, given: Values) -> tuple[bytes, Values]:
         with monkeypatch.context() as patch:
             patch.setattr(SumPool, "finish", lambda pool, total, n: whole(pool, total, n * 0))
-            return real(stage)  # type: ignore[arg-type]
+            return real(stage, given)
 
     monkeypatch.setattr(exporting, "to_onnx", wrong_onnx)
-    with pytest.raises(VerificationError, match="one token"):
-        export(small_checkpoint("pooled"), tmp_path, "1")
+    with pytest.raises(VerificationError, match="every length to 100"):
+        export(small_checkpoint("pooled"), tmp_path, "1", effort=LEAST)
     assert everything(tmp_path) == set()
 
 
@@ -85,13 +97,13 @@ def test_a_crash_leaves_the_forced_version_in_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checkpoint = small_checkpoint("pooled")
-    export(checkpoint, tmp_path, "1")
+    export(checkpoint, tmp_path, "1", effort=LEAST)
     before = everything(tmp_path)
 
     def crash(*_: object) -> None:
         raise RuntimeError("disk on fire")
 
-    monkeypatch.setattr(exporting, "_write_proof", crash)
+    monkeypatch.setattr(exporting, "Verifier", crash)
     with pytest.raises(RuntimeError, match="disk on fire"):
-        export(checkpoint, tmp_path, "1", force=True)
+        export(checkpoint, tmp_path, "1", effort=LEAST, force=True)
     assert everything(tmp_path) == before

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from service.cli import main
@@ -20,6 +21,7 @@ def test_a_bundle_is_written_where_it_says(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     argv = ["export", str(checkpoint), "--out", str(tmp_path / "out"), "--bundle-version", "7"]
+    argv += ["--effort", "quick"]
     assert main(argv) == 0
     folder = capsys.readouterr().out.strip()
     assert folder == str(tmp_path / "out" / "pooled" / "7")
@@ -34,9 +36,13 @@ def test_a_mismatch_is_a_non_zero_exit_and_no_bundle(
 ) -> None:
     real = Session.run
     monkeypatch.setattr(
-        Session, "run", lambda self, pack: {k: v * 1.001 for k, v in real(self, pack).items()}
+        Session,
+        "run",
+        lambda self, *pack: {k: v * np.float32(1.001) for k, v in real(self, *pack).items()},
     )
-    assert main(["export", str(checkpoint), "--out", str(tmp_path / "out")]) == 1
+    assert (
+        main(["export", str(checkpoint), "--effort", "quick", "--out", str(tmp_path / "out")]) == 1
+    )
     assert "verification failed" in capsys.readouterr().err
     assert not list((tmp_path / "out").iterdir())
 

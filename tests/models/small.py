@@ -52,10 +52,8 @@ def model(name: str, positional: bool = False) -> Model:
     torch.manual_seed(0)
     size = Size(width=16, blocks=2, heads=2, features=8, points=3, cells=3, positional=positional)
     made = Model(build(name, signature(name), size)).double().eval()
-    for block in made.blocks:
-        if isinstance(block, Block) and isinstance(block.mixing, PiecewiseLayer):
-            torch.nn.init.normal_(block.mixing.table)
     draw_biases(made)
+    draw_tables(made)
     return made
 
 
@@ -64,6 +62,13 @@ def draw_biases(model: Model) -> None:
     for name, weights in model.named_parameters():
         if name.endswith("bias"):
             torch.nn.init.normal_(weights, std=0.3)
+
+
+def draw_tables(model: Model) -> None:
+    """So are the tables of piecewise layers."""
+    for block in model.blocks:
+        if isinstance(block, Block) and isinstance(block.mixing, PiecewiseLayer):
+            torch.nn.init.normal_(block.mixing.table)
 
 
 def pack(lengths: Sequence[int], seed: int = 0) -> Pack:

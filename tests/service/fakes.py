@@ -14,7 +14,7 @@ from service.manifest import (
     IdsColumn,
     Manifest,
     Output,
-    Stage,
+    TokenStage,
     VectorColumn,
 )
 from service.pack import Array, Pack
@@ -38,8 +38,7 @@ def manifest(
     return Manifest(
         name=name,
         version="3",
-        task="classification" if labels else "regression",
-        architecture=Architecture(name="fake", parameters=0, layers=0, latent_dims=()),
+        architecture=Architecture(name="fake", parameters=0, layers=0),
         columns=(column,),
         outputs=(Output(name="y", per=per, width=len(labels or "1"), labels=labels),),
         equivariant=True,
@@ -47,7 +46,7 @@ def manifest(
         min_length=lengths[0],
         max_length=lengths[1],
         trained_lengths=None,
-        stages=(Stage(file="none.onnx"),),
+        stages=(TokenStage(file="none.onnx"),),
         opset=20,
         tolerance=1e-5,
         files={},

@@ -9,8 +9,10 @@ import pytest
 
 from service.bundle import Bundle, find_bundles, open_named
 from service.errors import BundleError
+from service.graph import Options
 from service.manifest import Manifest
-from service.session import Options, Session
+from service.pack import Array, Pack
+from service.session import Session
 from service.verification import check_golden
 
 FILES = ["stage0.onnx", "stage1.onnx", "golden.npz", "verification.json"]
@@ -59,10 +61,10 @@ def test_a_missing_file_is_named(copy: Path, file: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format": 2}, "format"),
+        ({"format": 3}, "format"),
         ({"surplus": 1}, "surplus"),
         ({"files": {"../x": "0" * 64}}, "files"),
-        ({"stages": [{"file": "../../etc/passwd"}]}, "stages.0.file"),
+        ({"stages": [{"kind": "tokens", "file": "../../etc/passwd"}]}, "stages.0.tokens.file"),
         ({"min_length": -1}, "min_length"),
         ({"max_length": 3, "min_length": 4}, "max_length 3 is below min_length 4"),
         ({"tolerance": 9.0}, "tolerance"),
@@ -136,9 +138,10 @@ def test_a_version_without_its_manifest_is_not_passed_over(copy: Path) -> None:
 
 def test_golden_data_catch_a_session_that_answers_otherwise(plain: Bundle) -> None:
     class Off(Session):
-        def run(self, pack):  # type: ignore[no-untyped-def]
-            return {k: v + np.float32(1e-3) for k, v in super().run(pack).items()}
+        def run(self, pack: Pack, slice_tokens: int | None = None) -> dict[str, Array]:
+            found = super().run(pack, slice_tokens)
+            return {name: rows + np.float32(1e-3) for name, rows in found.items()}
 
     assert check_golden(plain, Session(plain, Options())) <= plain.manifest.tolerance
-    with pytest.raises(BundleError, match="golden outputs are missed"):
+    with pytest.raises(BundleError, match=r"golden output 'y' of sequence \d is missed by"):
         check_golden(plain, Off(plain, Options()))

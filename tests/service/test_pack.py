@@ -34,18 +34,18 @@ def test_owners_are_the_sequences_the_tokens_came_from(lengths: np.ndarray, most
 
 
 @given(LENGTHS, st.integers(1, 200))
-def test_block_sums_folded_are_the_sums_per_sequence(lengths: np.ndarray, most: int) -> None:
-    values = np.random.default_rng(0).normal(size=(lengths.sum(), 3)).astype(np.float32)
-    blocks, sums = Blocks.of(lengths), [np.zeros((0, 3), np.float32)]
-    for part in blocks.slices(most):
-        padded = np.concatenate([values[part.tokens], np.zeros((1, 3), np.float32)])
-        block_sums = padded[part.rows].sum(1)
-        assert not block_sums[-1].any()
-        sums.append(block_sums[:-1])
-    found = blocks.fold(np.concatenate(sums), len(lengths))
-    ends = np.cumsum(lengths)
-    wanted = [values[e - n : e].sum(0, np.float64) for e, n in zip(ends, lengths, strict=True)]
-    np.testing.assert_allclose(found, wanted, atol=1e-4)
+def test_places_are_where_tokens_lie_among_the_rows(lengths: np.ndarray, most: int) -> None:
+    for part in Blocks.of(lengths).slices(most):
+        tokens = np.arange(part.tokens.stop - part.tokens.start)
+        np.testing.assert_array_equal(part.rows.flatten()[part.places], tokens)
+        np.testing.assert_array_equal(part.block[part.places // BLOCK], part.owner)
+
+
+@given(LENGTHS, st.integers(1, 200))
+def test_positions_count_from_each_sequence_s_start(lengths: np.ndarray, most: int) -> None:
+    found = [s.position for s in Blocks.of(lengths).slices(most)]
+    wanted = [np.arange(n) for n in lengths]
+    np.testing.assert_array_equal(np.concatenate([*found, []]), np.concatenate([*wanted, []]))
 
 
 @given(LENGTHS, st.integers(1, 200))
@@ -66,3 +66,28 @@ def test_blocks_of_a_sequence_do_not_depend_on_its_neighbours(
     mine = packed.owner == len(before)
     np.testing.assert_array_equal(packed.sizes[mine], alone.sizes)
     np.testing.assert_array_equal(packed.starts[mine] - before.sum(), alone.starts)
+
+
+def mixed() -> Pack:
+    columns = {"x": np.arange(12.0).reshape(6, 2), "id": np.arange(6)}
+    return Pack(columns, np.array([2, 0, 4]), {"who": np.array([7, 8, 9])})
+
+
+def test_taking_sequences_takes_their_tokens_and_context() -> None:
+    taken = mixed().take(np.array([2, 1]))
+    assert taken.lengths.tolist() == [4, 0]
+    assert taken.columns["id"].tolist() == [2, 3, 4, 5]
+    assert taken.columns["x"][0].tolist() == [4, 5]
+    assert taken.context["who"].tolist() == [9, 8]
+
+
+def test_packs_are_joined_end_to_end() -> None:
+    joined = Pack.join([mixed(), mixed()])
+    assert joined.lengths.tolist() == [2, 0, 4] * 2
+    assert joined.columns["id"].tolist() == [*range(6)] * 2
+    assert joined.context["who"].tolist() == [7, 8, 9] * 2
+
+
+def test_the_first_of_an_empty_sequence_is_nothing() -> None:
+    assert mixed().first("id").tolist() == [0, 0, 2]
+    assert mixed().first("x").tolist() == [[0, 1], [0, 0], [4, 5]]

@@ -9,9 +9,11 @@ import pytest
 
 from service.bundle import Bundle
 from service.errors import BundleError, DeviceError
+from service.graph import Options
+from service.manifest import IdsColumn, VectorColumn
 from service.pack import Array, Pack
 from service.runtime import onnxruntime
-from service.session import Options, Session
+from service.session import Session
 from tests.conftest import CONFIGS, SHIPPED
 
 PROVIDERS = onnxruntime().get_available_providers()
@@ -21,8 +23,9 @@ LENGTHS = [1, 16, 200, 17, 0, 3, 64, 1, 31]
 def draw(bundle: Bundle, lengths: list[int], seed: int = 0) -> list[Array]:
     rng, column = np.random.default_rng(seed), bundle.manifest.columns[0]
     lengths = [max(n, bundle.manifest.min_length) for n in lengths]
-    if column.kind == "ids":
+    if isinstance(column, IdsColumn):
         return [rng.integers(column.low, column.high + 1, n) for n in lengths]
+    assert isinstance(column, VectorColumn)
     return [rng.normal(size=(n, column.width)).astype(np.float32) for n in lengths]
 
 
@@ -56,7 +59,8 @@ import hashlib, sys
 from pathlib import Path
 from service.bundle import Bundle
 from service.runtime import Threads
-from service.session import Options, Session
+from service.graph import Options
+from service.session import Session
 from tests.service.test_session import LENGTHS, answers, draw
 Threads.start(int(sys.argv[1]))
 bundle = Bundle.open(Path(sys.argv[2]))

@@ -81,12 +81,9 @@ def test_numeric_gradients_agree() -> None:
 
 @pytest.mark.parametrize("most", [1, 50, 1000])
 @pytest.mark.parametrize("pattern", EVERY, ids=str)
-def test_the_result_does_not_depend_on_where_tiles_are_cut(
-    pattern: Pattern, most: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    wanted = sparse_attention(*tensors(40), pattern, 0.7)
-    monkeypatch.setattr(module, "_MOST", most)
-    found = sparse_attention(*tensors(40), pattern, 0.7)
+def test_the_result_does_not_depend_on_where_tiles_are_cut(pattern: Pattern, most: int) -> None:
+    wanted = sparse_attention(*tensors(40), pattern, 0.7, None)
+    found = sparse_attention(*tensors(40), pattern, 0.7, most)
     torch.testing.assert_close(found, wanted, atol=1e-12, rtol=1e-12)
 
 
@@ -98,9 +95,8 @@ def test_scores_stay_below_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
         sizes.append(real(tile).numel())
         return real(tile)
 
-    monkeypatch.setattr(module, "_MOST", 6 * 200)
     monkeypatch.setattr(module.Tile, "mask", mask)
-    sparse_attention(*tensors(100), Union(PATTERNS["fixed"](10)), 0.7)
+    sparse_attention(*tensors(100), Union(PATTERNS["fixed"](10)), 0.7, most=6 * 200)
     assert max(sizes) <= 200
 
 

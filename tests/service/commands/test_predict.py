@@ -11,8 +11,9 @@ import pytest
 
 from service.bundle import Bundle
 from service.cli import main
+from service.graph import Options
 from service.pack import Pack
-from service.session import Options, Session
+from service.session import Session
 
 
 def predict(
