@@ -18,6 +18,7 @@ from pydantic import (
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 FileName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+GraphName = Annotated[str, Field(min_length=1, max_length=256)]
 Int64 = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -163,7 +164,41 @@ class SequenceStage(Strict):
     file: FileName
 
 
-Stage = Annotated[TokenStage | AttentionStage | SequenceStage, Field(discriminator="kind")]
+class PaddedInput(Strict):
+    """One input of a graph that takes padded batches: what it reads, and the order of its axes.
+
+    b is the batch, n the places of tokens, w the width. Places without a token hold ``pad``; a mask
+    holds 1 where there is one, lengths count them.
+    """
+
+    name: GraphName
+    reads: Literal["column", "context", "mask", "lengths"]
+    column: Name | None = None
+    axes: Annotated[str, Field(pattern=r"^[bnw]{1,3}$")]
+    dtype: Literal["float32", "float64", "int64", "int32", "bool"]
+    pad: float = 0.0
+
+
+class PaddedOutput(Strict):
+    """One output of such a graph, and the order of its axes: n where it is per token."""
+
+    name: GraphName
+    output: Name
+    axes: Annotated[str, Field(pattern=r"^[bnw]{1,3}$")]
+
+
+class PaddedStage(Strict):
+    """A whole model that takes padded batches: run by sequences of like length."""
+
+    kind: Literal["padded"] = "padded"
+    file: FileName
+    inputs: tuple[PaddedInput, ...] = Field(min_length=1)
+    outputs: tuple[PaddedOutput, ...] = Field(min_length=1)
+
+
+Stage = Annotated[
+    TokenStage | AttentionStage | SequenceStage | PaddedStage, Field(discriminator="kind")
+]
 
 
 class Architecture(Strict):
@@ -175,8 +210,11 @@ class Architecture(Strict):
 
 
 class Manifest(Strict):
-    """The whole of bundle.json. ``files`` maps every other file of the bundle to its SHA-256;
-    ``digest`` is that of the manifest itself.
+    """The whole of bundle.json.
+
+    tolerance: how far answers may be from the checkpoint's in float64, relative; isolation: how far
+    what else is in a pack may move them, 0 for not a bit on a CPU. files: every other file of the
+    bundle and its SHA-256; digest: that of the manifest itself.
     """
 
     format: Literal[2] = 2
@@ -194,6 +232,7 @@ class Manifest(Strict):
     stages: tuple[Stage, ...] = Field(min_length=1)
     opset: PositiveInt
     tolerance: Annotated[float, Field(gt=0, le=0.1)]
+    isolation: Annotated[float, Field(ge=0, le=0.1)] = 0.0
     files: dict[FileName, Sha256]
     digest: Sha256 | None = None
 

@@ -16,7 +16,8 @@ class Session:
     def __init__(self, bundle: Bundle, options: Options) -> None:
         self.manifest = bundle.manifest
         self._slice_tokens = options.slice_tokens
-        self.exact = options.device == "cpu"  # the same to the last bit in any company
+        on_cpu = options.device == "cpu"  # elsewhere kernels choose by the size of a step
+        self.isolation = self.manifest.isolation if on_cpu else self.manifest.tolerance
         self._runners = [
             _runner(stage, Graph(bundle, stage.file, options)) for stage in bundle.manifest.stages
         ]

@@ -12,7 +12,7 @@ import numpy as np
 from service.manifest import Summary
 from service.pack import Array
 
-TOGETHER = 8  # blocks of all sequences added side by side before long sequences go one by one
+FEW = 8  # sequences that are added up one by one
 
 
 class Fold:
@@ -68,14 +68,18 @@ def _scaled(weighted: Array, top: Array, to: Array) -> Array:
 
 
 def _add(total: Array, rows: Array, owner: Array, first: Array) -> None:
-    """Add blocks (B, ...) to their sequences' totals (N, ...), strictly from left to right."""
-    sizes = np.diff(first, append=len(owner))
-    for j in range(TOGETHER):
-        first, sizes = first[sizes > j], sizes[sizes > j]
-        total[owner[first]] += rows[first + j]
-    for begin, size in zip(first[sizes > TOGETHER], sizes[sizes > TOGETHER], strict=True):
-        rest = rows[begin + TOGETHER : begin + size]
-        total[owner[begin]] = _left_sum(total[owner[begin]], rest)
+    """Add blocks (B, ...) to their sequences' totals (N, ...), strictly from left to right.
+
+    The first blocks of all sequences side by side, then the second ones, until few have more.
+    """
+    sizes, done = np.diff(first, append=len(owner)), 0
+    while len(first) > FEW:
+        total[owner[first]] += rows[first + done]
+        done += 1
+        first, sizes = first[sizes > done], sizes[sizes > done]
+    for begin, size in zip(first, sizes, strict=True):
+        mine = owner[begin]
+        total[mine] = _left_sum(total[mine], rows[begin + done : begin + size])
 
 
 def _left_sum(start: Array, rows: Array) -> Array:

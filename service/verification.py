@@ -89,8 +89,8 @@ def check_golden(bundle: Bundle, session: Session) -> float:
 def check_company(bundle: Bundle, session: Session, tokens: int) -> int:
     """How many runs in other company gave the same answers; BundleError when one did not.
 
-    Sequences of golden tokens, the longest of so many. On a CPU the same to the last bit, and with
-    another number of threads too; on a GPU within the tolerance.
+    Sequences of golden tokens, the longest of so many. The same to the last bit, and with another
+    number of threads too, where a session promises that.
     """
     manifest, rng, runs = bundle.manifest, np.random.default_rng(0), 0
     pool = _well_conditioned(bundle.golden(), manifest.tolerance)
@@ -99,10 +99,11 @@ def check_company(bundle: Bundle, session: Session, tokens: int) -> int:
         lengths = [max(n, manifest.min_length) for n in lengths]
         found = consistency(session, resample(pool, lengths, rng), rng, repetitions, alone=32)
         runs += found.tried
-        worst = max(found.error, found.permutation_error or 0.0)
-        if worst > manifest.tolerance or (found.different and session.exact):
+        in_order = (found.permutation_error or 0.0) <= manifest.tolerance
+        isolated = found.error <= session.isolation if session.isolation else not found.different
+        if not (in_order and isolated):
             raise BundleError(f"{bundle.folder}: answers depend on company: {found}")
-    return runs + (_other_threads(bundle, session, pool) if session.exact else 0)
+    return runs + (0 if session.isolation else _other_threads(bundle, session, pool))
 
 
 def _mixed(longest: int, rng: np.random.Generator) -> list[int]:

@@ -47,5 +47,6 @@ def run(args: argparse.Namespace) -> int:
         print(f"{name}: {len(bundle.manifest.files)} files intact, golden error {error:.1e}")
         if args.tokens:
             runs = check_company(bundle, session, args.tokens)
-            print(f"{name}: {runs} runs in other company, the same to the last bit")
+            how = f"within {session.isolation:.0e}" if session.isolation else "to the last bit"
+            print(f"{name}: {runs} runs in other company, the same {how}")
     return 0

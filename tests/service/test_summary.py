@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from service.manifest import Summary, SummaryField
 from service.pack import Array
-from service.summary import TOGETHER, Fold
+from service.summary import FEW, Fold
 
 ADD = Summary(name="block.0", merge="add", fields={"sum": SummaryField(shape=(3,))})
 ONE = Summary(name="block.0", merge="add", fields={"sum": SummaryField(shape=(1,))})
@@ -22,7 +22,7 @@ SOFTMAX = Summary(
     merge="softmax",
     fields={"top": SummaryField(shape=(2,)), "weighted": SummaryField(shape=(2, 3))},
 )
-BLOCKS = st.lists(st.integers(0, 3 * TOGETHER), min_size=1, max_size=12)
+BLOCKS = st.lists(st.integers(0, 20), min_size=1, max_size=3 * FEW)
 CUTS = st.lists(st.integers(0, 200), max_size=6)
 
 
