@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
+from pydantic import ValidationError
 from tqdm import tqdm
 
 from export import description, examples
@@ -23,6 +24,7 @@ from export.verification import LEAST_TOLERANCE, VerificationError, Verifier
 from models.checkpoint import Checkpoint
 from models.config import ModelConfig
 from models.model import Model
+from models.reason import reason as why
 from service.bundle import GOLDEN, MANIFEST, MODEL_CARD, Bundle
 from service.elsewhere import run_elsewhere
 from service.errors import SumserveError
@@ -63,7 +65,10 @@ def export(
         raise ExportError(f"{final} exists; choose another version, or --force to replace it")
     with _all_or_nothing(final) as folder:
         (folder / MODEL_CARD).write_text(card or f"# {checkpoint.card.name}\n\nNo model card.\n")
-        manifest = _manifest(checkpoint, version, _write_stages(checkpoint.model, folder))
+        try:
+            manifest = _manifest(checkpoint, version, _write_stages(checkpoint.model, folder))
+        except ValidationError as error:
+            raise ExportError(f"{checkpoint.card.name}: {why(error)}") from error
         session = Session(Bundle(folder, _sealed(folder, manifest)), options)
         verifier = Verifier(checkpoint.model, session, effort)
         manifest = manifest.model_copy(update={"tolerance": verifier.tolerance})

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
+import os
+import stat
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +20,9 @@ from service.pack import Array, Pack
 
 MANIFEST, GOLDEN, VERIFICATION = "bundle.json", "golden.npz", "verification.json"
 MODEL_CARD = "model_card.md"
+FORMAT = 2
+MOST_BYTES = {MANIFEST: 2**20, GOLDEN: 2**26}  # of a file; golden data once unpacked, too
+MOST_FILE_BYTES = 2**31  # of any other: the most that one graph can be
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +40,9 @@ class Golden:
     @classmethod
     def load(cls, data: bytes, manifest: Manifest) -> Golden:
         """Read what `save` wrote."""
+        with zipfile.ZipFile(io.BytesIO(data)) as packed:
+            if sum(part.file_size for part in packed.infolist()) > MOST_BYTES[GOLDEN]:
+                raise ValueError(f"unpacks to more than {MOST_BYTES[GOLDEN]} bytes")
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             columns = {c.name: arrays[f"column.{c.name}"] for c in manifest.columns}
             context = {c.name: arrays[f"context.{c.name}"] for c in manifest.context}
@@ -63,14 +73,12 @@ class Bundle:
 
     @classmethod
     def open(cls, folder: Path) -> Bundle:
-        """Read bundle.json and check every file against it; BundleError names the culprit."""
+        """Read bundle.json and check every file against it; BundleError names the culprit.
+
+        Nothing is read but plain files of the folder, of bounded size, that the manifest names.
+        """
         path = folder / MANIFEST
-        try:
-            manifest = Manifest.model_validate_json(path.read_bytes())
-        except OSError as error:
-            raise BundleError(f"{path}: {error.strerror}") from error
-        except ValidationError as error:
-            raise BundleError(f"{path}: {_first(error)}") from error
+        manifest = _manifest(path)
         if manifest.digest != manifest.computed_digest():
             raise BundleError(f"{path}: corrupted, its digest does not match its contents")
         bundle = cls(folder, manifest)
@@ -84,10 +92,7 @@ class Bundle:
     def read(self, name: str) -> bytes:
         """The bytes of a file, exactly those the manifest vouches for."""
         path = self.folder / name
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise BundleError(f"{path}: {error.strerror}") from error
+        data = _read(path)
         found = hashlib.sha256(data).hexdigest()
         if found != self.manifest.files[name]:
             raise BundleError(
@@ -98,7 +103,41 @@ class Bundle:
 
     def golden(self) -> Golden:
         """What was recorded at export."""
-        return Golden.load(self.read(GOLDEN), self.manifest)
+        try:
+            return Golden.load(self.read(GOLDEN), self.manifest)
+        except (ValueError, KeyError, zipfile.BadZipFile) as error:
+            raise BundleError(f"{self.folder / GOLDEN}: {error}") from error
+
+
+def _read(path: Path) -> bytes:
+    """The bytes of a plain file of bounded size; no link is followed."""
+    most = MOST_BYTES.get(path.name, MOST_FILE_BYTES)
+    try:
+        if path.parent.is_symlink():
+            raise BundleError(f"{path.parent}: is a link; a bundle is a folder of files")
+        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise BundleError(f"{path}: is no plain file")
+            if status.st_size > most:
+                raise BundleError(f"{path}: {status.st_size} bytes, the limit is {most}")
+            return file.read(most)
+    except OSError as error:
+        what = "is a link; links are not followed" if path.is_symlink() else error.strerror
+        raise BundleError(f"{path}: {what}") from error
+
+
+def _manifest(path: Path) -> Manifest:
+    data = _read(path)
+    try:
+        values = json.loads(data)
+        found = values.get("format") if isinstance(values, dict) else None
+        if found != FORMAT:
+            raise BundleError(f"{path}: format {found!r}; this sumserve reads format {FORMAT}")
+        return Manifest.model_validate_json(data)
+    except (ValueError, RecursionError) as error:
+        what = _first(error) if isinstance(error, ValidationError) else str(error)
+        raise BundleError(f"{path}: {what}") from error
 
 
 def find_bundles(root: Path) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from service.pack import SLICE_TOKENS, Array
 from service.runtime import Threads, onnxruntime
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+EXTERNAL_DATA = "session.model_external_initializers_file_folder_path"
 PROVIDER_OPTIONS = {"CUDAExecutionProvider": {"use_tf32": "0"}}  # on by default; loses 13 bits
 
 
@@ -48,7 +50,8 @@ def _load(bundle: Bundle, file: str, options: Options) -> Any:
             graph, session_options(), providers=[(provider, PROVIDER_OPTIONS.get(provider, {}))]
         )
     except Exception as error:  # onnxruntime's own classes have no public base
-        raise BundleError(f"{bundle.folder / file}: onnxruntime refuses it: {error}") from error
+        what = str(error).splitlines()[0][:300]
+        raise BundleError(f"{bundle.folder / file}: onnxruntime refuses it: {what}") from error
     if session.get_providers()[0] != provider:  # it falls back to the CPU without a word
         raise _no_device(options.device, session.get_providers())
     return session
@@ -65,4 +68,6 @@ def session_options() -> Any:
     chosen.use_per_session_threads = False
     chosen.enable_mem_pattern = False  # a plan is kept for every shape ever seen
     chosen.log_severity_level = 3
+    # Weights lie in the graph: what points to a file outside it is not looked for.
+    chosen.add_session_config_entry(EXTERNAL_DATA, os.devnull)
     return chosen

@@ -19,6 +19,7 @@ from pydantic import (
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 FileName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 GraphName = Annotated[str, Field(min_length=1, max_length=256)]
+Width = Annotated[int, Field(gt=0, le=65_536)]
 Int64 = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -34,7 +35,7 @@ class VectorColumn(Strict):
 
     kind: Literal["vector"] = "vector"
     name: Name
-    width: PositiveInt
+    width: Width
     dtype: Literal["float32"] = "float32"
 
 
@@ -92,7 +93,7 @@ class Output(Strict):
 
     name: Name
     per: Literal["token", "sequence"]
-    width: PositiveInt
+    width: Width
     kind: Literal["classification", "regression"] = "regression"
     labels: tuple[str, ...] | None = None
 
@@ -103,13 +104,14 @@ class Output(Strict):
         return self
 
 
+MOST_NUMBERS = 2**22  # of a summary, per sequence
 Merge = Literal["add", "max", "softmax"]
 
 
 class SummaryField(Strict):
     """What one sequence has of a summary's field."""
 
-    shape: tuple[PositiveInt, ...]
+    shape: tuple[Width, ...] = Field(max_length=4)
     dtype: Literal["float32", "int64"] = "float32"
 
 
@@ -130,7 +132,9 @@ class Summary(Strict):
         return sum(prod(field.shape) for field in self.fields.values())
 
     @model_validator(mode="after")
-    def _softmax_fields(self) -> Summary:
+    def _holds_together(self) -> Summary:
+        if self.numbers > MOST_NUMBERS:
+            raise ValueError(f"{self.numbers} numbers per sequence, the limit is {MOST_NUMBERS}")
         if self.merge == "softmax" and set(self.fields) != {"top", "weighted"}:
             raise ValueError(f"softmax summaries have top and weighted, not {list(self.fields)}")
         return self
@@ -152,7 +156,7 @@ class AttentionStage(Strict):
 
     kind: Literal["attention"] = "attention"
     file: FileName
-    heads: PositiveInt
+    heads: Width
     unpadded: bool
     places: PositiveInt | None = None
 
@@ -221,15 +225,15 @@ class Manifest(Strict):
     name: FileName
     version: Annotated[str, Field(pattern=r"^[0-9]{1,9}$")]
     architecture: Architecture
-    columns: tuple[Column, ...] = Field(min_length=1)
-    context: tuple[ContextColumn, ...] = ()
-    outputs: tuple[Output, ...] = Field(min_length=1)
+    columns: tuple[Column, ...] = Field(min_length=1, max_length=256)
+    context: tuple[ContextColumn, ...] = Field(default=(), max_length=256)
+    outputs: tuple[Output, ...] = Field(min_length=1, max_length=256)
     equivariant: bool
     positional: bool
     min_length: NonNegativeInt
     max_length: PositiveInt | None
     trained_lengths: tuple[NonNegativeInt, NonNegativeInt] | None
-    stages: tuple[Stage, ...] = Field(min_length=1)
+    stages: tuple[Stage, ...] = Field(min_length=1, max_length=1024)
     opset: PositiveInt
     tolerance: Annotated[float, Field(gt=0, le=0.1)]
     isolation: Annotated[float, Field(ge=0, le=0.1)] = 0.0

@@ -72,7 +72,7 @@ def per_sequence(outputs: Sequence[Output], pack: Pack, rows: dict[str, Array]) 
 def check_golden(bundle: Bundle, session: Session) -> float:
     """The largest error over the golden answers; BundleError when one is above what it may be."""
     golden = bundle.golden()
-    found = answers(session, golden.pack)
+    found = _tried(bundle, session, golden.pack)
     wanted = per_sequence(bundle.manifest.outputs, golden.pack, golden.outputs)
     errors = {name: relative_errors(found[name], wanted[name]) for name in wanted}
     for name, error in errors.items():
@@ -84,6 +84,15 @@ def check_golden(bundle: Bundle, session: Session) -> float:
                 f"{error[i]:.1e}, allowed is {golden.allowed[name][i]:.1e}"
             )
     return max(float(error.max(initial=0.0)) for error in errors.values())
+
+
+def _tried(bundle: Bundle, session: Session, pack: Pack) -> Answers:
+    """Answers to golden inputs; whatever a graph that is not what it should be raises, named."""
+    try:
+        return answers(session, pack)
+    except Exception as error:
+        what = f"{type(error).__name__}: {error}".splitlines()[0][:300]
+        raise BundleError(f"{bundle.folder}: cannot run its golden inputs: {what}") from error
 
 
 def check_company(bundle: Bundle, session: Session, tokens: int) -> int:
