@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
+from service.columns import Strict
 from service.errors import SettingsError
-from service.manifest import Strict
 from service.pack import SLICE_TOKENS
 
 PREFIX = "SUMSERVE_"
