@@ -48,9 +48,8 @@ experiments: .venv/all  ## the papers' experiments; finished cells are kept, so 
 checkpoints: .venv/all  ## train what ships in models/checkpoints, and its table; hours on 2 cores
 	$(BIN)/python -m experiments.trained
 
-bundles: .venv/all  ## export what ships in deploy/bundles
-	for task in digits polynomial digit_sum; do \
-		$(BIN)/sumserve export models/checkpoints/$$task --out deploy/bundles --force || exit; done
+bundles: .venv/all  ## export every shipped checkpoint, some to deploy/bundles; half an hour
+	$(BIN)/python -m benchmarks.bundles
 
 image:  ## build the container image, with the docker daemon that answers
 	deploy/image.sh

@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -20,8 +20,9 @@ from export.onnx_graph import OPSET, to_onnx
 from export.report import Report
 from export.stages import AttentionStage, cut
 from export.support import unsupported
+from export.variants import Name, VariantError, Variants, unmeasured
 from export.verification import LEAST_TOLERANCE, VerificationError, Verifier
-from models.checkpoint import Checkpoint
+from models.checkpoint import Card, Checkpoint
 from models.config import ModelConfig
 from models.model import Model
 from models.reason import reason as why
@@ -32,8 +33,10 @@ from service.graph import Options
 from service.manifest import Manifest, Stage
 from service.runtime import Threads
 from service.session import Session
+from service.verification import check_company
 
 SERVED = Options()
+RACE_TOKENS = 16_384  # of a variant, twenty times
 
 
 class ExportError(SumserveError):
@@ -48,12 +51,16 @@ def export(
     force: bool = False,
     effort: Effort = FULL,
     card: str | None = None,
+    variants: Sequence[Name] = (),
+    forced: Sequence[Name] = (),
 ) -> Path:
     """Write and verify ``root/name/version``; nothing is left behind unless all went well.
 
-    ``card`` is the text of the model card, if there is one.
+    ``card`` is the text of the model card, if there is one; ``variants`` are in lower precision,
+    ``forced`` those to be written even if the task's score falls too far.
     Raises ExportError when the folder exists and ``force`` is not set or when no bundle can hold
-    such a model, VerificationError when the bundle does not answer what the checkpoint answers.
+    such a model, VerificationError when the bundle does not answer what the checkpoint answers,
+    VariantError when a variant is too much worse.
     """
     if not (version.isascii() and version.isdecimal() and len(version) <= 9):
         raise ExportError(f"version {version!r}: must be a number of at most nine digits")
@@ -66,7 +73,7 @@ def export(
     with _all_or_nothing(final) as folder:
         (folder / MODEL_CARD).write_text(card or f"# {checkpoint.card.name}\n\nNo model card.\n")
         try:
-            manifest = _manifest(checkpoint, version, _write_stages(checkpoint.model, folder))
+            manifest = _manifest(checkpoint, version, *_write_stages(checkpoint.model, folder))
         except ValidationError as error:
             raise ExportError(f"{checkpoint.card.name}: {why(error)}") from error
         session = Session(Bundle(folder, _sealed(folder, manifest)), options)
@@ -76,7 +83,9 @@ def export(
         _sealed(folder, manifest)
         findings = list(verifier.run())
         threads = _same_with_threads(folder, session)
-        Report(f"{manifest.name}/{version}", verifier.tolerance, findings, threads).write(folder)
+        manifest = _with_variants(folder, manifest, checkpoint.card, variants, forced)
+        name = f"{manifest.name}/{version}"
+        Report(name, verifier.tolerance, findings, threads, manifest.variants).write(folder)
         _sealed(folder, manifest)
         Bundle.open(folder)
     return final
@@ -95,8 +104,9 @@ def limited(checkpoint: Checkpoint, max_length: int) -> Checkpoint:
     return Checkpoint(checkpoint.card.model_copy(update={"model": model.config}), model)
 
 
-def _write_stages(model: Model, folder: Path) -> tuple[Stage, ...]:
-    shape, stages = model.config.signature, []
+def _write_stages(model: Model, folder: Path) -> tuple[tuple[Stage, ...], int]:
+    """Every stage's graph -> the stages, and the bytes per token that are kept between them."""
+    shape, stages, kept = model.config.signature, [], 0
     given = examples.of_columns(shape)
     for i, stage in enumerate(tqdm(list(cut(model)), "export", unit="stage")):
         file = f"stage{i}.onnx"
@@ -105,10 +115,32 @@ def _write_stages(model: Model, folder: Path) -> tuple[Stage, ...]:
         (folder / file).write_bytes(graph)
         stages.append(description.stage(stage, file, found, shape.max_length))
         given = examples.after(given, stage, found)
-    return tuple(stages)
+        kept = max(kept, description.bytes_per_token(found))
+    return tuple(stages), kept
 
 
-def _manifest(checkpoint: Checkpoint, version: str, stages: tuple[Stage, ...]) -> Manifest:
+def _with_variants(
+    folder: Path, manifest: Manifest, card: Card, names: Sequence[Name], forced: Sequence[Name]
+) -> Manifest:
+    """Write variants one by one, and measure each through the session that will serve it."""
+    maker = Variants.of(Bundle.open(folder), card)
+    for name in names:
+        files, before = maker.write(name), manifest.variants
+        draft = manifest.model_copy(update={"variants": (*before, unmeasured(name, files))})
+        variant = maker.measured(name, Bundle(folder, _sealed(folder, draft)), files)
+        reason = maker.too_bad(variant)
+        if reason is not None and name not in forced:
+            raise VariantError(f"{manifest.name}: {reason}; --force-variant {name} takes it")
+        variant = variant.model_copy(update={"forced": reason is not None})
+        manifest = manifest.model_copy(update={"variants": (*before, variant)})
+        sealed = Bundle(folder, _sealed(folder, manifest))
+        check_company(sealed, Session(sealed, Options(variant=name)), RACE_TOKENS)
+    return manifest
+
+
+def _manifest(
+    checkpoint: Checkpoint, version: str, stages: tuple[Stage, ...], bytes_per_token: int
+) -> Manifest:
     card, shape = checkpoint.card, checkpoint.card.model.signature
     return Manifest(
         name=card.name,
@@ -123,6 +155,8 @@ def _manifest(checkpoint: Checkpoint, version: str, stages: tuple[Stage, ...]) -
         max_length=shape.max_length,
         trained_lengths=card.trained_lengths,
         stages=stages,
+        flops_per_token=description.flops_per_token(checkpoint.model),
+        bytes_per_token=bytes_per_token,
         opset=OPSET,
         tolerance=LEAST_TOLERANCE,
         files={},

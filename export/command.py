@@ -40,6 +40,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="full",
         help="verify with up to 1,000,000 tokens (default), or in seconds with up to 10,000",
     )
+    precisions = ("fp16", "int8")
+    about = "write this precision too: fp16 is for GPUs, int8 for CPUs (may be repeated)"
+    parser.add_argument("--variant", action="append", choices=precisions, default=[], help=about)
+    about = "write it even if the task's score falls by more than allowed"
+    parser.add_argument(
+        "--force-variant", action="append", choices=precisions, default=[], help=about
+    )
     parser.add_argument("--force", action="store_true", help="replace a bundle that exists")
 
 
@@ -66,6 +73,8 @@ def run(args: argparse.Namespace) -> int:
         force=args.force,
         effort=EFFORTS[args.effort],
         card=card.read_text() if card.exists() else None,
+        variants=list(dict.fromkeys([*args.variant, *args.force_variant])),
+        forced=args.force_variant,
     )
     print(folder)
     return 0

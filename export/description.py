@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
+import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from export import stages
+from export.draw import usual
 from export.stages import Values
+from export.verification import torch_pack
 from models import signature
 from models.model import Model
 from models.signature import Signature
 from service import manifest
-from service.names import PART
+from service.names import NEXT, PART
 
-MOST_PLACES = 2**28  # scores of one sequence, over all heads: 1 GB, and attention holds three
+LENGTH = 1024  # of the sequence whose work is counted
 
 
 def columns(shape: Signature) -> tuple[manifest.Column, ...]:
@@ -55,6 +60,22 @@ def architecture(model: Model) -> manifest.Architecture:
         parameters=sum(p.numel() for p in model.parameters()),
         layers=len(model.blocks),
     )
+
+
+def flops_per_token(model: Model) -> int:
+    """Nominal FLOPs of the checkpoint's own forward: products only, as torch counts them."""
+    shape = model.config.signature
+    n = min(LENGTH, shape.max_length or LENGTH)
+    pack = torch_pack(usual(model, [n], np.random.default_rng(0)))
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(pack)
+    return int(counter.get_total_flops() / n)
+
+
+def bytes_per_token(found: Values) -> int:
+    """What a stage leaves for the next one, per token."""
+    kept = [rows for name, rows in found.items() if name.startswith(NEXT)]
+    return sum(rows[0].numel() * rows.element_size() for rows in kept)
 
 
 def stage(own: stages.Stage, file: str, found: Values, longest: int | None) -> manifest.Stage:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import torch
 
 from export.verification import LEAST_TOLERANCE, SLACK, Finding
 from service.bundle import VERIFICATION
+from service.manifest import Variant
 from service.runtime import Threads, onnxruntime
 
 PAGE, PICTURE = "verification.md", "verification.png"
@@ -25,6 +26,7 @@ class Report:
     tolerance: float
     findings: Sequence[Finding]
     threads: tuple[int, ...]
+    variants: Sequence[Variant]
 
     def write(self, folder: Path) -> None:
         """The three files."""
@@ -41,6 +43,7 @@ class Report:
             "threads": Threads.start(),
             "same_answers_with_threads": list(self.threads),
             "tolerance": self.tolerance,
+            "variants": [variant.model_dump() for variant in self.variants],
             "cases": [asdict(finding) for finding in self.findings],
         }
 
@@ -61,9 +64,23 @@ other slices and again, {same:,} were the same to the last bit; so were those wi
 {rows}
 
 ![Errors by length]({PICTURE})
+{self._precisions()}
 
 torch {values["torch"]}, onnxruntime {values["onnxruntime"]}, {values["processor"]}. Again,
 without torch: `sumserve verify BUNDLE`.
+"""
+
+    def _precisions(self) -> str:
+        if not self.variants:
+            return ""
+        rows = "\n".join(_variant(variant) for variant in self.variants)
+        return f"""
+Variants in lower precision: the error of usual answers against float32's, the task's figures on
+validation data and float32's, and how many times as fast as float32 on this CPU.
+
+| variant | bytes | error | figures | in float32 | speed | forced |
+| --- | --- | --- | --- | --- | --- | --- |
+{rows}
 """
 
     def _draw(self, path: Path) -> None:
@@ -84,6 +101,17 @@ without torch: `sumserve verify BUNDLE`.
         axis.set_title(self.name)
         axis.legend()
         made.savefig(path, dpi=110)
+
+
+def _variant(own: Variant) -> str:
+    figures = [_figures(found) for found in (own.figures, own.figures_fp32)]
+    forced = "yes" if own.forced else "no"
+    cells = [own.name, f"{own.size:,}", f"{own.error:.1e}", *figures, f"{own.speed:.2f}", forced]
+    return f"| {' | '.join(cells)} |"
+
+
+def _figures(found: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:.4g}" for name, value in found.items()) or "none"
 
 
 _COLUMNS = (

@@ -135,11 +135,12 @@ class Verifier:
         pack = Pack.join([plain, *(unusual(few, self._shape, kind) for kind in KINDS)])
         wanted, own = self.reference(pack), self.own(pack, ExactSums)
         errors = {name: relative_errors(own[name], wanted[name]) for name in wanted}
-        double = torch_pack(pack).double()
+        double, usual = torch_pack(pack).double(), np.arange(len(pack.lengths)) < len(plain.lengths)
         return Golden(
             pack,
             {k: v.astype(np.float32) for k, v in _forward(self._exact, double).items()},
             {name: np.maximum(self.tolerance, SLACK * error) for name, error in errors.items()},
+            usual,
         )
 
     def _allowed(self, pack: Pack, wanted: Answers) -> float:

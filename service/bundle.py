@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from service.errors import BundleError
-from service.manifest import Manifest
+from service.manifest import Manifest, digest_of
 from service.pack import Array, Pack
 
 MANIFEST, GOLDEN, VERIFICATION = "bundle.json", "golden.npz", "verification.json"
@@ -30,12 +30,13 @@ class Golden:
     """Inputs, and the checkpoint's answers to them in float64.
 
     outputs: name -> (T, width) or (N, width); allowed: name -> (N,) how large the relative error of
-    each sequence may be.
+    each sequence may be; usual: (N,) bool, which sequences are like those of training.
     """
 
     pack: Pack
     outputs: dict[str, Array]
     allowed: dict[str, Array]
+    usual: Array
 
     @classmethod
     def load(cls, data: bytes, manifest: Manifest) -> Golden:
@@ -50,6 +51,7 @@ class Golden:
                 Pack(columns, arrays["lengths"], context),
                 {o.name: arrays[f"output.{o.name}"] for o in manifest.outputs},
                 {o.name: arrays[f"allowed.{o.name}"] for o in manifest.outputs},
+                arrays["usual"],
             )
 
     def save(self, path: Path) -> None:
@@ -61,7 +63,8 @@ class Golden:
             "allowed": self.allowed,
         }
         arrays = {f"{g}.{name}": v for g, values in groups.items() for name, v in values.items()}
-        np.savez_compressed(path, lengths=self.pack.lengths, **arrays)  # type: ignore[arg-type]
+        arrays |= {"lengths": self.pack.lengths, "usual": self.usual}
+        np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +82,6 @@ class Bundle:
         """
         path = folder / MANIFEST
         manifest = _manifest(path)
-        if manifest.digest != manifest.computed_digest():
-            raise BundleError(f"{path}: corrupted, its digest does not match its contents")
         bundle = cls(folder, manifest)
         for name in (GOLDEN, *(stage.file for stage in manifest.stages)):
             if name not in manifest.files:
@@ -134,7 +135,10 @@ def _manifest(path: Path) -> Manifest:
         found = values.get("format") if isinstance(values, dict) else None
         if found != FORMAT:
             raise BundleError(f"{path}: format {found!r}; this sumserve reads format {FORMAT}")
-        return Manifest.model_validate_json(data)
+        manifest = Manifest.model_validate_json(data)
+        if manifest.digest != digest_of(values):
+            raise BundleError(f"{path}: corrupted, its digest does not match its contents")
+        return manifest
     except (ValueError, RecursionError) as error:
         what = _first(error) if isinstance(error, ValidationError) else str(error)
         raise BundleError(f"{path}: {what}") from error

@@ -1,6 +1,6 @@
 """A bundle's answers in a process of its own, with another number of threads.
 
-    python -m service.elsewhere BUNDLE THREADS < pack.npz > answers.npz
+    python -m service.elsewhere BUNDLE THREADS VARIANT < pack.npz > answers.npz
 
 onnxruntime's pool of threads is fixed once per process.
 """
@@ -17,14 +17,15 @@ import numpy as np
 from service.bundle import Bundle
 from service.errors import BundleError
 from service.graph import Options
+from service.manifest import FP32
 from service.pack import Array, Pack
 from service.runtime import Threads
 from service.session import Session
 
 
-def run_elsewhere(folder: Path, threads: int, pack: Pack) -> dict[str, Array]:
+def run_elsewhere(folder: Path, threads: int, pack: Pack, variant: str = FP32) -> dict[str, Array]:
     """Output name -> rows, as `Session.run` gives them in a process with so many threads."""
-    command = [sys.executable, "-m", "service.elsewhere", str(folder), str(threads)]
+    command = [sys.executable, "-m", "service.elsewhere", str(folder), str(threads), variant]
     done = subprocess.run(command, input=_written(pack), capture_output=True, check=False)  # noqa: S603
     if done.returncode:
         raise BundleError(f"{folder}: with {threads} threads: {done.stderr.decode()[-500:]}")
@@ -52,11 +53,11 @@ def _npz(arrays: dict[str, Array]) -> bytes:
     return buffer.getvalue()
 
 
-def _main(folder: Path, threads: int) -> None:
+def _main(folder: Path, threads: int, variant: str) -> None:
     Threads.start(threads)
-    session = Session(Bundle.open(folder), Options())
+    session = Session(Bundle.open(folder), Options(variant=variant))
     sys.stdout.buffer.write(_npz(session.run(_read(sys.stdin.buffer.read()))))
 
 
 if __name__ == "__main__":
-    _main(Path(sys.argv[1]), int(sys.argv[2]))
+    _main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3])

@@ -9,6 +9,7 @@ from typing import Any
 
 from service.bundle import Bundle
 from service.errors import BundleError, DeviceError
+from service.manifest import FP32
 from service.pack import SLICE_TOKENS, Array
 from service.runtime import Threads, onnxruntime
 
@@ -19,9 +20,14 @@ PROVIDER_OPTIONS = {"CUDAExecutionProvider": {"use_tf32": "0"}}  # on by default
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Where and how a session runs. ``slice_tokens`` bounds one call of a stage, for the cache."""
+    """Where and how a session runs.
+
+    ``variant`` is the precision, one that the bundle has; ``slice_tokens`` bounds one call of a
+    stage, for the cache.
+    """
 
     device: str = "cpu"
+    variant: str = FP32
     slice_tokens: int = SLICE_TOKENS
 
 

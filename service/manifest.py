@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from math import prod
 from typing import Annotated, Literal
 
@@ -37,6 +38,7 @@ class Output(Strict):
         return self
 
 
+FP32 = "fp32"
 MOST_NUMBERS = 2**22  # of a summary, per sequence
 Merge = Literal["add", "max", "softmax"]
 
@@ -146,12 +148,31 @@ class Architecture(Strict):
     layers: NonNegativeInt
 
 
+class Variant(Strict):
+    """The same bundle in another precision: a graph per stage, and what that costs.
+
+    size: bytes of its graphs; error: the largest on usual golden inputs; figures: the task's own on
+    validation data and what they are in float32, if it is a known one; speed: times float32's, on
+    the CPU that exported it; forced: it was asked for although it is worse than allowed.
+    """
+
+    name: Literal["fp16", "int8"]
+    files: tuple[FileName, ...]
+    size: PositiveInt
+    error: Annotated[float, Field(ge=0)]
+    figures: dict[str, float] = Field(default={})
+    figures_fp32: dict[str, float] = Field(default={})
+    speed: Annotated[float, Field(gt=0)]
+    forced: bool = False
+
+
 class Manifest(Strict):
     """The whole of bundle.json.
 
     tolerance: how far answers may be from the checkpoint's in float64, relative; isolation: how far
-    what else is in a pack may move them, 0 for not a bit on a CPU. files: every other file of the
-    bundle and its SHA-256; digest: that of the manifest itself.
+    what else is in a pack may move them, 0 for not a bit on a CPU; flops_per_token: nominal, of a
+    sequence of 1,024 tokens or the longest; bytes_per_token: what is kept between passes; files:
+    every other file of the bundle and its SHA-256; digest: that of the manifest itself.
     """
 
     format: Literal[2] = 2
@@ -167,6 +188,9 @@ class Manifest(Strict):
     max_length: PositiveInt | None
     trained_lengths: tuple[NonNegativeInt, NonNegativeInt] | None
     stages: tuple[Stage, ...] = Field(min_length=1, max_length=1024)
+    variants: tuple[Variant, ...] = ()
+    flops_per_token: NonNegativeInt = 0
+    bytes_per_token: NonNegativeInt = 0
     opset: PositiveInt
     tolerance: Annotated[float, Field(gt=0, le=0.1)]
     isolation: Annotated[float, Field(ge=0, le=0.1)] = 0.0
@@ -177,9 +201,35 @@ class Manifest(Strict):
     def _consistent(self) -> Manifest:
         if self.max_length is not None and self.max_length < self.min_length:
             raise ValueError(f"max_length {self.max_length} is below min_length {self.min_length}")
+        for variant in self.variants:
+            if len(variant.files) != len(self.stages):
+                raise ValueError(f"variants: {variant.name} has {len(variant.files)} graphs")
         return self
 
+    @property
+    def numerics(self) -> str:
+        """The start of the hash of verification.json: what tells this bundle's numbers apart."""
+        return self.files.get("verification.json", "unverified")[:12]
+
+    def variant(self, name: str) -> Variant | None:
+        """The variant of that name; None for fp32. Raises KeyError naming those there are."""
+        if name == FP32:
+            return None
+        found = {variant.name: variant for variant in self.variants}
+        if name not in found:
+            have = ", ".join((FP32, *found))
+            raise KeyError(f"{self.name}/{self.version} has no variant {name!r}; it has {have}")
+        return found[name]
+
     def computed_digest(self) -> str:
-        """SHA-256 of everything else in the manifest, so that a flipped bit is noticed here too."""
-        values = self.model_dump(mode="json", exclude={"digest"})
-        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+        """What `digest_of` says of the manifest when it is written."""
+        return digest_of(self.model_dump(mode="json"))
+
+
+def digest_of(values: Mapping[str, object]) -> str:
+    """SHA-256 of everything else in a manifest's JSON, so that a flipped bit is noticed here too.
+
+    Of the JSON and not of the fields: a field that a later version adds changes no older bundle.
+    """
+    others = {key: value for key, value in values.items() if key != "digest"}
+    return hashlib.sha256(json.dumps(others, sort_keys=True).encode()).hexdigest()

@@ -25,6 +25,12 @@ def onnxruntime() -> Any:
         ) from error
 
 
+def onnxruntime_part(name: str) -> Any:
+    """A sub-module of onnxruntime, such as its tools for graphs."""
+    onnxruntime()
+    return import_module(f"onnxruntime.{name}")
+
+
 class Threads:
     """The threads of the process: one pool for all sessions, as large as first asked for.
 

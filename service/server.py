@@ -64,7 +64,7 @@ def _leave(sig: int, frame: FrameType | None) -> None:
 def load(settings: Settings) -> Service:
     """Open every bundle, check it against its golden data, and set up the engine."""
     Threads.start(settings.threads)
-    options = Options(settings.device, settings.slice_tokens)
+    options = Options(settings.device, settings.variant, settings.slice_tokens)
     sessions: dict[str, Session] = {}
     for folder in find_bundles(settings.models):
         bundle = open_named(folder)

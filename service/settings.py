@@ -23,6 +23,9 @@ class Settings(Strict):
     host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
     port: int = Field(8080, ge=0, le=65535, description="port to listen on; 0 takes a free one")
     device: Literal["cpu", "cuda"] = Field("cpu", description="where models run")
+    variant: Literal["fp32", "fp16", "int8"] = Field(
+        "fp32", description="precision of all models; each must have it"
+    )
     threads: int = Field(0, ge=0, le=1024, description="threads of the process; 0: as many as CPUs")
     step_tokens: int = Field(16_384, ge=1, description="token budget of one step")
     slice_tokens: int = Field(SLICE_TOKENS, ge=1, description="tokens in one call of a graph")

@@ -30,6 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="bundle folder")
     parser.add_argument("file", type=Path, metavar="FILE", help="JSON lines, or - for stdin")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: cpu")
+    precisions = ("fp32", "fp16", "int8")
+    parser.add_argument("--variant", choices=precisions, default="fp32", help="default: fp32")
     parser.add_argument("--threads", type=int, default=0, help="0: as many as CPUs (default)")
     about = f"tokens packed together (default: {default})"
     parser.add_argument("--step-tokens", type=int, default=default, help=about)
@@ -51,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     bundle = Bundle.open(args.bundle)
     carried(bundle.manifest)
     Threads.start(args.threads)
-    session = Session(bundle, Options(args.device))
+    session = Session(bundle, Options(args.device, args.variant))
     try:
         lines = sys.stdin.buffer if str(args.file) == "-" else args.file.open("rb")
     except OSError as error:

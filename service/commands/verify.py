@@ -20,6 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which bundles, and how many threads."""
     parser.add_argument("bundles", nargs="+", type=Path, metavar="BUNDLE", help="bundle folder")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: cpu")
+    precisions = ("fp32", "fp16", "int8")
+    parser.add_argument("--variant", choices=precisions, default="fp32", help="default: fp32")
     parser.add_argument("--threads", type=int, default=0, help="0: as many as CPUs (default)")
     parser.add_argument(
         "--tokens",
@@ -41,9 +43,9 @@ def run(args: argparse.Namespace) -> int:
     Threads.start(args.threads)
     for folder in args.bundles:
         bundle = Bundle.open(folder)
-        session = Session(bundle, Options(args.device))
+        session = Session(bundle, Options(args.device, args.variant))
         error = check_golden(bundle, session)
-        name = f"{bundle.manifest.name}/{bundle.manifest.version}"
+        name = f"{bundle.manifest.name}/{bundle.manifest.version} {args.variant}"
         print(f"{name}: {len(bundle.manifest.files)} files intact, golden error {error:.1e}")
         if args.tokens:
             runs = check_company(bundle, session, args.tokens)

@@ -163,7 +163,7 @@ def pickled(folder: Path) -> None:
     with np.load(folder / "golden.npz") as arrays:
         kept = {name: arrays[name] for name in arrays.files}
     buffer = io.BytesIO()
-    np.savez(buffer, **kept | {"column.x": np.array([{"run": "me"}], dtype=object)})  # type: ignore[arg-type]
+    np.savez(buffer, **kept | {"column.x": np.array([{"run": "me"}], dtype=object)})
     (folder / "golden.npz").write_bytes(buffer.getvalue())
     vouch(folder)
 

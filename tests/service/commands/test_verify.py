@@ -15,7 +15,7 @@ def test_every_bundle_named_is_checked(bundles: Path, capsys: pytest.CaptureFixt
     argv = ["verify", *(str(bundles / name / "1") for name in names), "--tokens", "2000"]
     assert main(argv) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split(":")[0] for line in lines] == ["plain/1", "plain/1", "ids/1", "ids/1"]
+    assert [line.split(":")[0] for line in lines] == ["plain/1 fp32"] * 2 + ["ids/1 fp32"] * 2
     assert ["golden error" in line for line in lines] == [True, False, True, False]
     assert ["the same to the last bit" in line for line in lines] == [False, True, False, True]
 
