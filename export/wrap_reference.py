@@ -69,7 +69,8 @@ def one_answer(values: Array, axes: str, tokens: int) -> Array:
     if rest == "wn":
         first = first.T
     if "n" in rest:
-        return np.asarray(first[:tokens].reshape(tokens, -1), np.float32)
+        rows = np.asarray(first[:tokens], np.float32)
+        return rows if rows.ndim == 2 else rows[:, None]
     return np.asarray(first.reshape(-1), np.float32)
 
 
@@ -89,7 +90,7 @@ def _one(own: PaddedInput, pack: Pack, places: int, n: int) -> Array:
         return np.reshape(values, np.shape(values) or (1,) * len(rest))
     values = np.full(n, 1 - own.pad) if own.reads == "mask" else pack.columns[str(own.column)]
     if "w" in rest:
-        values = values.reshape(len(values), -1)
+        values = values if values.ndim == 2 else values[:, None]
     padded = np.full((places, *values.shape[1:]), own.pad, values.dtype)
     padded[: len(values)] = values
     return padded.T if rest == "wn" else padded

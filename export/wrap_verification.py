@@ -18,7 +18,7 @@ from export.wrap_file import WrapError
 from export.wrap_reference import Reference, one_line
 from service.buckets import padded_lengths
 from service.bundle import Golden
-from service.manifest import PaddedStage
+from service.manifest import Column, IdsColumn, PaddedStage
 from service.pack import Array, Pack
 from service.session import Session
 from service.verification import Answers, answers, consistency, relative_errors
@@ -64,14 +64,22 @@ class WrapVerifier:
         assert isinstance(stage, PaddedStage)
         self._stage, self._rng = stage, np.random.default_rng(seed)
         self._axes = {own.name: own.axes for own in stage.outputs}
+        self._vary = False  # whether tokens were seen to change an answer
         self.points: list[tuple[int, float, float]] = []
 
     def run(self) -> Iterator[Finding]:
-        """Every case in turn; WrapError when padding changes an answer or one is not finite."""
+        """Every case in turn; WrapError when padding changes an answer, when one is not finite, and
+        when tokens change none.
+        """
         manifest = self._session.manifest
         every = cases(manifest, self._places(manifest.min_length))
         for case in tqdm(every, "verify", unit="case"):
             yield self.check(case)
+        if not self._vary and any(map(_varies, manifest.columns)):
+            raise WrapError(
+                "tokens change no answer: sequences of one length are all answered alike (an "
+                "inverted mask: say --pad MASK=1)"
+            )
 
     def check(self, case: Case) -> Finding:
         """Every property of one pack."""
@@ -79,6 +87,7 @@ class WrapVerifier:
         some = self._rng.permutation(len(pack.lengths))[:ALONE]
         few = pack.take(some)
         alone, found = self._alone(few), self._packed(pack)
+        self._vary = self._vary or _differ(few, alone)
         padding = self._padding(few, alone)
         errors = _worst({name: [rows[i] for i in some] for name, rows in found.items()}, alone)
         shown = np.zeros_like(errors) if padding is None else padding
@@ -191,6 +200,21 @@ def allowing(golden: Golden, error: float) -> Golden:
     """The same golden data with an error that its answers may have."""
     allowed = {name: np.full(len(golden.pack.lengths), error) for name in golden.outputs}
     return replace(golden, allowed=allowed)
+
+
+def _varies(own: Column) -> bool:
+    """Whether a column's values can differ at all."""
+    return not isinstance(own, IdsColumn) or own.low < own.high
+
+
+def _differ(pack: Pack, found: Answers) -> bool:
+    """Whether two sequences of one length have different answers."""
+    first = {int(n): i for i, n in reversed(list(enumerate(pack.lengths)))}
+    return any(
+        not np.array_equal(rows[i], rows[first[int(n)]])
+        for rows in found.values()
+        for i, n in enumerate(pack.lengths)
+    )
 
 
 def _apart(pack: Pack) -> list[Pack]:

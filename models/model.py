@@ -11,7 +11,7 @@ from models.heads import SequenceHead, TokenHead
 from models.layers import build_layer
 from models.layers.layer import Frame, Layer, SummaryLayer
 from models.layers.linformer import projection
-from models.mlp import MLP
+from models.mlp import MLP, GatedMLP, ScaleNorm
 from models.pack import Pack
 from models.summary import Segments, Summary
 
@@ -22,11 +22,15 @@ class Block(nn.Module):
     def __init__(self, own: config.Block, frame: Frame, width: int, mixing: Layer) -> None:
         super().__init__()
         self.residual, self.mixing = own.residual, mixing
-        self.norm = nn.LayerNorm(frame.width) if own.norm else nn.Identity()
+        self.norm: nn.Module = _norm(own, frame.width)
         self.feed_norm: nn.Module = nn.Identity()
         self.feed_forward: nn.Module | None = None
-        if own.feed_forward is not None:
-            self.feed_norm = nn.LayerNorm(width) if own.norm else nn.Identity()
+        if own.feed_forward is None:
+            return
+        self.feed_norm = _norm(own, width)
+        if own.gated:
+            self.feed_forward = GatedMLP(width, own.feed_forward[0], frame.activation)
+        else:
             self.feed_forward = MLP(width, own.feed_forward, width, frame.activation)
 
     def forward(self, hidden: Tensor, pack: Pack) -> Tensor:
@@ -133,6 +137,12 @@ class Model(nn.Module):
                 f"sequence {i} has {int(pack.lengths[i])} tokens; this model takes "
                 f"{shape.min_length} to {highest if highest is not None else 'any number'}"
             )
+
+
+def _norm(own: config.Block, width: int) -> nn.Module:
+    if own.norm == "scale":
+        return ScaleNorm()
+    return nn.LayerNorm(width) if own.norm else nn.Identity()
 
 
 def _output(head: nn.Module, hidden: Tensor, pack: Pack, context: Tensor | None) -> Tensor:

@@ -5,11 +5,11 @@ into that of the whole, in one of three ways:
 
     add      every field is a sum
     max      every field is a maximum
-    softmax  ``top`` is the largest score, rounded up; ``weighted`` sums 2^(score - top) times what
-             is read
+    softmax  ``top`` is the largest score, ``weighted`` sums 2^(score - top) times what is read,
+             with ``top`` rounded up; other fields are sums
 
-Scores are in bits and ``top`` is a whole number, so that parts are brought to one ``top`` by powers
-of two: exactly, in whatever order they merge.
+Scores are in bits, so parts are brought to one ``top`` by powers of two: exactly, in whatever order
+they merge.
 """
 
 from __future__ import annotations
@@ -67,11 +67,11 @@ def merge(how: Merge, a: Summary, b: Summary) -> Summary:
     if how == "max":
         return {name: torch.maximum(a[name], b[name]) for name in a}
     top = torch.maximum(a["top"], b["top"])
-    weighted = _rescaled(a, top) + _rescaled(b, top)
-    return {"top": top, "weighted": weighted}
+    sums = {name: a[name] + b[name] for name in a if name not in ("top", "weighted")}
+    return {"top": top, "weighted": _rescaled(a, top) + _rescaled(b, top), **sums}
 
 
 def _rescaled(part: Summary, top: Tensor) -> Tensor:
     """``weighted`` as if ``top`` had been the part's own; an empty part has top -inf, weight 0."""
-    scale = torch.where(part["top"].isfinite(), (part["top"] - top).exp2(), 0.0)
+    scale = torch.where(part["top"].isfinite(), (part["top"].ceil() - top.ceil()).exp2(), 0.0)
     return part["weighted"] * scale.unsqueeze(-1)

@@ -53,8 +53,8 @@ class SummaryField(Strict):
 class Summary(Strict):
     """What a layer keeps of a whole sequence, and how those of its parts merge.
 
-    ``add`` and ``max`` go field by field; ``softmax`` has the fields ``top``, a maximum in whole
-    bits, and ``weighted``, sums of 2^(score - top) times something.
+    ``add`` and ``max`` go field by field; ``softmax`` has the fields ``top``, a maximum in bits,
+    ``weighted``, sums of 2^(score - top) times something with top rounded up, and maybe more sums.
     """
 
     name: Annotated[str, Field(pattern=r"^(block|head)\.[A-Za-z0-9_.-]{1,64}$")]
@@ -70,7 +70,7 @@ class Summary(Strict):
     def _holds_together(self) -> Summary:
         if self.numbers > MOST_NUMBERS:
             raise ValueError(f"{self.numbers} numbers per sequence, the limit is {MOST_NUMBERS}")
-        if self.merge == "softmax" and set(self.fields) != {"top", "weighted"}:
+        if self.merge == "softmax" and not {"top", "weighted"} <= set(self.fields):
             raise ValueError(f"softmax summaries have top and weighted, not {list(self.fields)}")
         return self
 

@@ -63,7 +63,7 @@ def _nothing(spec: Summary, name: str, dtype: str) -> tuple[float, str]:
 
 def _scaled(weighted: Array, top: Array, to: Array) -> Array:
     """Sums under one maximum as if it had been another; of no token there is none."""
-    power = np.where(np.isfinite(top), top - to, 0).astype(np.int32)
+    power = np.where(np.isfinite(top), np.ceil(top) - np.ceil(to), 0).astype(np.int32)
     return np.asarray(np.ldexp(weighted.astype(np.float64), power[..., None]))
 
 

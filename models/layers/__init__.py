@@ -5,6 +5,8 @@ from __future__ import annotations
 from torch import nn
 
 from models import config
+from models.layers.efficient import EfficientLayer
+from models.layers.favor import FavorLayer
 from models.layers.isab import InducedLayer
 from models.layers.layer import Frame, Layer
 from models.layers.linformer import LinformerLayer
@@ -19,6 +21,8 @@ LAYERS: dict[str, type[Layer]] = {
     "piecewise": PiecewiseLayer,
     "transformer": TransformerLayer,
     "performer": PerformerLayer,
+    "favor": FavorLayer,
+    "efficient": EfficientLayer,
     "linformer": LinformerLayer,
     "sparse": SparseLayer,
     "isab": InducedLayer,

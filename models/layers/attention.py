@@ -15,7 +15,7 @@ from models.pack import Pack
 
 
 class Projections(nn.Module):
-    """W_Q, W_K, W_V and W_O (Sumformer, Definition 2.1); no biases but that of W_O."""
+    """W_Q, W_K, W_V and W_O (Sumformer, Definition 2.1), and their biases, if they have any."""
 
     def __init__(self, own: config.Attention, frame: Frame) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class Projections(nn.Module):
             raise ValueError(f"rotary: needs an even head width, not {self.head_width}")
         inner = self.heads * self.head_width
         self.query, self.key, self.value = (
-            nn.Linear(frame.width, inner, bias=False) for _ in range(3)
+            nn.Linear(frame.width, inner, bias=own.bias) for _ in range(3)
         )
         self.out = nn.Linear(inner, frame.width)
 

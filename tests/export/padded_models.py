@@ -113,14 +113,14 @@ def padded_with_nines() -> Any:
 
 
 def mixes_its_batch() -> Any:
-    """Subtracts the mean of the batch."""
+    """Adds the mean of the batch."""
     body = MEAN.replace("logits", "raw")
     body += "index_b = Constant<value_ints = [0]>() all = ReduceMean(raw, index_b)"
-    body += " logits = Sub(raw, all)"
+    body += " logits = Add(raw, all)"
     return masked_mean(body=body)
 
 
 def means(sequences: list[Array]) -> Array:
     """What masked_mean answers."""
-    some = [s.sum(0) / max(1, len(s)) for s in map(np.float64, sequences)]
+    some = [s.sum(0, np.float64) / max(1, len(s)) for s in sequences]
     return np.stack(some) @ WEIGHT
