@@ -85,12 +85,14 @@ class Variants:
     def measured(self, name: Name, sealed: Bundle, files: Sequence[str]) -> Variant:
         """What the variant is like; ``sealed`` is the bundle that has it already."""
         session = Session(sealed, Options(variant=name))
-        wanted = answers(self.session, self.usual)
+        error = largest_error(answers(session, self.usual), answers(self.session, self.usual))
+        if not np.isfinite(error):
+            raise VariantError(f"{self.card.name}: {name}: answers are not finite")
         return Variant(
             name=name,
             files=tuple(files),
             size=sum((sealed.folder / file).stat().st_size for file in files),
-            error=largest_error(answers(session, self.usual), wanted),
+            error=error,
             figures=self._figures(session),
             figures_fp32=self._figures(self.session),
             speed=self._speed(session),

@@ -48,7 +48,7 @@ class Reference:
         except Exception as error:  # as above
             longest = max(pack.tokens for pack in sequences) if tokens is None else tokens
             raise WrapError(
-                f"the graph fails on {longest:,} tokens in {places:,} places: {one_line(error)} "
+                f"the graph fails at length {longest:,} in {places:,} places: {one_line(error)} "
                 "(if it has fewer places, say --max-length)"
             ) from error
         return dict(zip(self._yields, found, strict=True))

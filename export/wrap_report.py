@@ -18,8 +18,8 @@ PAGE, PICTURE = "verification.md", "verification.png"
 
 @dataclass(frozen=True, slots=True)
 class WrapReport:
-    """All that was found. points: length, and what padding and company changed there; threads: by
-    how much the other ``numbers`` of threads moved answers.
+    """All that was found. points: a length, and what padding and what company changed there;
+    threads: by how much another number of threads moved answers.
     """
 
     manifest: Manifest
@@ -51,7 +51,11 @@ class WrapReport:
 
     def _page(self) -> str:
         values, isolated = self._values(), self.manifest.isolation
-        company = f"by up to {isolated:.1e}" if isolated else "not by a bit"
+        company = (
+            f"at most by {isolated:.1e}, {SLACK:g} times what was seen"
+            if isolated
+            else ("not by a bit")
+        )
         rows = "\n".join(_row(finding) for finding in self.findings)
         return f"""# Verification of {self._name}
 
@@ -60,8 +64,8 @@ each sequence's largest answer. *Padding* is the graph alone, padded against unp
 takes one length only, against other values in the padding); {MOST_PADDING:.0e} is the most it may
 be. *Packed* is a sequence in a pack against alone, *other company* the same through other packs.
 
-What else is in a pack moves an answer {company}: {SLACK:g} times the most that was seen. Another
-number of threads moved answers by {self.threads:.1e}.
+What else is in a pack moves an answer {company}.
+Another number of threads moved answers by {self.threads:.1e}.
 
 {_HEADER}
 {rows}

@@ -131,7 +131,7 @@ class WrapVerifier:
             for name, values in answer.items():
                 if not np.isfinite(values).all():
                     raise WrapError(
-                        f"output {name!r} of {part.tokens:,} tokens is not finite (an inverted "
+                        f"output {name!r} is not finite at length {part.tokens:,} (an inverted "
                         "mask: say --pad MASK=1; ids that mean padding: leave them out of "
                         "--low-high)"
                     )
@@ -154,7 +154,7 @@ class WrapVerifier:
         if not errors[worst] <= MOST_PADDING:
             n = int(pack.lengths[worst])
             raise WrapError(
-                f"padding changes the answer: by {errors[worst]:.1e} of it for {n:,} tokens in "
+                f"padding changes the answer: by {errors[worst]:.1e} of it at length {n:,} in "
                 f"{self._places(n):,} places; the model must keep to a mask, to lengths or to the "
                 "padding's own value (--mask, --lengths, --pad)"
             )

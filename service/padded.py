@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from service.buckets import padded_lengths
-from service.errors import BadRequest
+from service.errors import BadRequest, BundleError
 from service.graph import Graph
 from service.manifest import PaddedInput, PaddedStage
 from service.names import COLUMN, CONTEXT, FIRST, OUTPUT
@@ -126,11 +126,18 @@ def _in_order(values: Array, axes: str) -> Array:
 
 
 def _fixed_axes(stage: PaddedStage, graph: Graph) -> dict[str, int]:
-    """b and n, where the graph fixes their sizes."""
+    """b and n, where the graph fixes their sizes; BundleError where it is not what was stated."""
     shapes = {read.name: read.shape for read in graph._ort.get_inputs()}
-    return {
-        axis: size
-        for own in stage.inputs
-        for axis, size in zip(own.axes, shapes[own.name], strict=True)
-        if axis in "bn" and isinstance(size, int)
-    }
+    if {own.name for own in stage.inputs} != shapes.keys():
+        raise BundleError(f"{stage.file}: reads {', '.join(shapes)}, and the manifest has others")
+    for own in stage.outputs:
+        if own.name not in graph.yields:
+            raise BundleError(f"{stage.file}: yields no {own.name!r}")
+    fixed: dict[str, int] = {}
+    for read in stage.inputs:
+        shape = shapes[read.name]
+        if len(shape) != len(read.axes) or len(set(read.axes)) < len(read.axes):
+            raise BundleError(f"{stage.file}: input {read.name!r} {shape} is not {read.axes!r}")
+        sizes = zip(read.axes, shape, strict=True)
+        fixed |= {axis: size for axis, size in sizes if axis in "bn" and isinstance(size, int)}
+    return fixed

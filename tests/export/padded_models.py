@@ -74,16 +74,28 @@ def masked_mean(dims: str = "batch, length", mask: str = "bool", body: str = MEA
     return model(inputs, f"float[{dims.split(',')[0]}, 3] logits", body)
 
 
+def inverted() -> Any:
+    """As masked_mean, with a mask that is true where there is no token."""
+    body = "mask = Not(pad_mask)" + MEAN
+    inputs = "float[batch, length, 4] x, bool[batch, length] pad_mask"
+    return model(inputs, "float[batch, 3] logits", body)
+
+
 def ignores_its_mask(dims: str = "batch, length") -> Any:
     """The mean over all places, padding too."""
     return masked_mean(dims, body=IGNORED)
 
 
-def tokens_first() -> Any:
-    """As masked_mean, with x (n, b, 4)."""
-    body = "x = Transpose<perm = [1, 0, 2]>(turned)" + MEAN
-    inputs = "float[length, batch, 4] turned, bool[batch, length] mask"
-    return model(inputs, "float[batch, 3] logits", body)
+def turned(order: str) -> Any:
+    """As masked_mean and the rows of logits per token, with axes of x and of those in an order."""
+    dims = ", ".join({"b": "batch", "n": "length", "w": "4"}[axis] for axis in order)
+    into = [order.index(axis) for axis in "bnw"]
+    out = ["bnw".index(axis) for axis in order]
+    body = f"x = Transpose<perm = {into}>(turned)" + MEAN + "rows = MatMul(x, weight)"
+    body += f"scores = Transpose<perm = {out}>(rows)"
+    inputs = f"float[{dims}] turned, bool[batch, length] mask"
+    rows = dims.replace("4", "3")
+    return model(inputs, f"float[batch, 3] logits, float[{rows}] scores", body)
 
 
 def related(kind: str = "int64", count: str = "int64") -> Any:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import permutations
 from pathlib import Path
 from typing import Any, cast
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from service.bundle import Bundle
-from service.errors import BadRequest
+from service.errors import BadRequest, BundleError
 from service.graph import Graph, Options
 from service.manifest import Output, PaddedInput, PaddedOutput, PaddedStage
 from service.pack import Array, Pack
@@ -86,11 +87,16 @@ def test_answers_come_in_the_order_of_the_pack() -> None:
     np.testing.assert_array_equal(mean(sequences[::-1]), mean(sequences)[::-1])
 
 
-def test_tokens_may_come_before_the_batch() -> None:
-    x = X.model_copy(update={"name": "turned", "axes": "nbw"})
-    pack = Pack.of("x", draw(LENGTHS))
-    found = answer(Watched(padded_models.tokens_first()), (x, MASK), LOGITS, pack)
-    np.testing.assert_allclose(found, means(draw(LENGTHS)), atol=1e-5)
+@pytest.mark.parametrize("order", ["".join(order) for order in permutations("bnw")])
+def test_axes_may_come_in_any_order(order: str) -> None:
+    x = X.model_copy(update={"name": "turned", "axes": order})
+    scores = PaddedOutput(name="scores", output="scores", axes=order)
+    pack, graph = Pack.of("x", draw(LENGTHS)), Watched(padded_models.turned(order))
+    np.testing.assert_allclose(
+        answer(graph, (x, MASK), LOGITS, pack), means(draw(LENGTHS)), atol=1e-5
+    )
+    wanted = pack.columns["x"] @ WEIGHT
+    np.testing.assert_allclose(answer(graph, (x, MASK), scores, pack), wanted, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["float", "double", "int32", "int64"])
@@ -215,3 +221,20 @@ def test_a_pack_without_sequences_has_no_answers() -> None:
     pack = Pack({"x": np.zeros((0, 4), np.float32)}, np.zeros(0, np.int64))
     graph = Watched(padded_models.masked_mean())
     assert answer(graph, (X, MASK), LOGITS, pack).shape == (0, WEIGHT.shape[1])
+
+
+@pytest.mark.parametrize(
+    ("inputs", "output", "message"),
+    [
+        ((X,), LOGITS, "reads x, mask"),
+        ((X.model_copy(update={"axes": "bn"}), MASK), LOGITS, "input 'x' .* is not 'bn'"),
+        ((X.model_copy(update={"axes": "bnn"}), MASK), LOGITS, "input 'x' .* is not 'bnn'"),
+        ((X, MASK), LOGITS.model_copy(update={"name": "y"}), "yields no 'y'"),
+    ],
+)
+def test_a_stage_that_is_not_the_graphs_is_refused(
+    inputs: tuple[PaddedInput, ...], output: PaddedOutput, message: str
+) -> None:
+    stage = PaddedStage(file="stage0.onnx", inputs=inputs, outputs=(output,))
+    with pytest.raises(BundleError, match=message):
+        PaddedRunner(stage, Watched(padded_models.masked_mean()))
