@@ -19,7 +19,7 @@ SHARE = 0.05  # of numbers that are missing and of ids that are unknown, where t
 def usual(model: Model, lengths: list[int], rng: np.random.Generator) -> Pack:
     """Random tokens with the statistics the model was trained on."""
     shape, tokens = model.config.signature, sum(lengths)
-    columns = _drawn(model.embed.columns, shape.columns, tokens, rng)
+    columns = _drawn(getattr(model.embed, "columns", None), shape.columns, tokens, rng)
     context = {}
     if model.context is not None:
         context = _drawn(model.context, shape.context, len(lengths), rng)
@@ -46,25 +46,42 @@ def _changed(column: signature.Column, values: Array, kind: str) -> Array:
 
 
 def _drawn(
-    columns: Columns, shape: tuple[signature.Column, ...], rows: int, rng: np.random.Generator
+    columns: object, shape: tuple[signature.Column, ...], rows: int, rng: np.random.Generator
 ) -> dict[str, Array]:
+    if not isinstance(columns, Columns):
+        return {own.name: _unknown(own, rows, rng) for own in shape}
     parts = zip(shape, columns.columns, strict=True)
     return {own.name: _column(own, column, rows, rng) for own, column in parts}
 
 
+def _unknown(own: signature.Column, rows: int, rng: np.random.Generator) -> Array:
+    """Of columns whose statistics nothing tells: standard normal ones."""
+    if isinstance(own, signature.VectorColumn):
+        return rng.normal(size=(rows, own.width)).astype(np.float32)
+    if isinstance(own, signature.NumericColumn):
+        return _numbers(own, Number(own), rows, rng)
+    return _without_statistics(own, rows, rng)
+
+
 def _column(own: signature.Column, column: object, rows: int, rng: np.random.Generator) -> Array:
     assert isinstance(column, Column)
-    if isinstance(own, signature.IdsColumn):
-        ids = rng.integers(own.low, own.high + 1, rows)
-        return np.where(rng.random(rows) < SHARE, own.high + 1, ids) if own.unknown else ids
-    if isinstance(own, signature.TimeColumn):
-        return np.cumsum(rng.exponential(own.longest / 50, rows))
+    if isinstance(own, signature.IdsColumn | signature.TimeColumn):
+        return _without_statistics(own, rows, rng)
     if isinstance(own, signature.NumericColumn):
         assert isinstance(column, Number)
         return _numbers(own, column, rows, rng)
     assert isinstance(column, Standardised)
     mean, std = column.mean.numpy(), column.std.numpy()
     return np.asarray(mean + std * rng.normal(size=(rows, column.width)), np.float32)
+
+
+def _without_statistics(
+    own: signature.IdsColumn | signature.TimeColumn, rows: int, rng: np.random.Generator
+) -> Array:
+    if isinstance(own, signature.TimeColumn):
+        return np.cumsum(rng.exponential(own.longest / 50, rows))
+    ids = rng.integers(own.low, own.high + 1, rows)
+    return np.where(rng.random(rows) < SHARE, own.high + 1, ids) if own.unknown else ids
 
 
 def _numbers(

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from models import config
 from models.mlp import MLP
-from models.pools import build_pool
+from models.pools import Pool, build_pool
 from models.precision import wide
 from models.signature import Output
 from models.summary import Segments, Summary
@@ -41,6 +41,14 @@ class TokenHead(nn.Module):
         if own.hidden is not None:
             self.mlp = MLP(width, own.hidden, output.width, activation)
 
+    @classmethod
+    def around(cls, mlp: nn.Module, output: Output) -> TokenHead:
+        """A module that there is already."""
+        made = cls.__new__(cls)
+        nn.Module.__init__(made)
+        made.units, made.mlp = Units(output), mlp
+        return made
+
     def forward(self, hidden: Tensor) -> Tensor:
         """hidden (T, width) -> (T, width of the output)."""
         out: Tensor = self.units(self.mlp(hidden))
@@ -56,7 +64,15 @@ class SequenceHead(nn.Module):
         super().__init__()
         self.units = Units(output)
         self.pool = build_pool(width, own.pool, activation)
-        self.rho = MLP(self.pool.width + context, own.rho, output.width, activation)
+        self.rho: nn.Module = MLP(self.pool.width + context, own.rho, output.width, activation)
+
+    @classmethod
+    def around(cls, pool: Pool, rho: nn.Module, output: Output) -> SequenceHead:
+        """A pool and a module that there are already."""
+        made = cls.__new__(cls)
+        nn.Module.__init__(made)
+        made.units, made.pool, made.rho = Units(output), pool, rho
+        return made
 
     def contribution(self, hidden: Tensor, segments: Segments) -> Summary:
         """hidden (T, width) -> the summary of each segment."""

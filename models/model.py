@@ -33,6 +33,15 @@ class Block(nn.Module):
         else:
             self.feed_forward = MLP(width, own.feed_forward, width, frame.activation)
 
+    @classmethod
+    def around(cls, mixing: Layer) -> Block:
+        """A layer and nothing else: no residual, no norm, no MLP."""
+        made = cls.__new__(cls)
+        nn.Module.__init__(made)
+        made.residual, made.mixing, made.feed_forward = False, mixing, None
+        made.norm, made.feed_norm = nn.Identity(), nn.Identity()
+        return made
+
     def forward(self, hidden: Tensor, pack: Pack) -> Tensor:
         """hidden (T, width) -> (T, width')."""
         return self.after(hidden, self.mixing(self.norm(hidden), pack))

@@ -2,9 +2,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -15,7 +13,6 @@ from torch import Tensor, nn
 
 from export.wrap import Request, wrap
 from export.wrap_file import WrapError
-from export.wrap_inputs import Said
 from service.bundle import Bundle
 from service.cli import main
 from service.graph import Options
