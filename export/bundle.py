@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +11,7 @@ from tqdm import tqdm
 
 from export import description, examples
 from export.cases import FULL, Effort
+from export.folder import all_or_nothing, sealed
 from export.onnx_graph import OPSET, to_onnx
 from export.report import Report
 from export.stages import AttentionStage, cut
@@ -26,7 +22,7 @@ from models.checkpoint import Card, Checkpoint
 from models.config import ModelConfig
 from models.model import Model
 from models.reason import reason as why
-from service.bundle import GOLDEN, MANIFEST, MODEL_CARD, Bundle
+from service.bundle import GOLDEN, MODEL_CARD, Bundle
 from service.elsewhere import run_elsewhere
 from service.errors import SumserveError
 from service.graph import Options
@@ -70,23 +66,23 @@ def export(
     final = root / checkpoint.card.name / version
     if final.exists() and not force:
         raise ExportError(f"{final} exists; choose another version, or --force to replace it")
-    with _all_or_nothing(final) as folder:
+    with all_or_nothing(final) as folder:
         (folder / MODEL_CARD).write_text(card or f"# {checkpoint.card.name}\n\nNo model card.\n")
         try:
             manifest = _manifest(checkpoint, version, *_write_stages(checkpoint.model, folder))
         except ValidationError as error:
             raise ExportError(f"{checkpoint.card.name}: {why(error)}") from error
-        session = Session(Bundle(folder, _sealed(folder, manifest)), options)
+        session = Session(Bundle(folder, sealed(folder, manifest)), options)
         verifier = Verifier(checkpoint.model, session, effort)
         manifest = manifest.model_copy(update={"tolerance": verifier.tolerance})
         verifier.golden().save(folder / GOLDEN)
-        _sealed(folder, manifest)
+        sealed(folder, manifest)
         findings = list(verifier.run())
         threads = _same_with_threads(folder, session)
         manifest = _with_variants(folder, manifest, checkpoint.card, variants, forced)
         name = f"{manifest.name}/{version}"
         Report(name, verifier.tolerance, findings, threads, manifest.variants).write(folder)
-        _sealed(folder, manifest)
+        sealed(folder, manifest)
         Bundle.open(folder)
     return final
 
@@ -127,14 +123,14 @@ def _with_variants(
     for name in names:
         files, before = maker.write(name), manifest.variants
         draft = manifest.model_copy(update={"variants": (*before, unmeasured(name, files))})
-        variant = maker.measured(name, Bundle(folder, _sealed(folder, draft)), files)
+        variant = maker.measured(name, Bundle(folder, sealed(folder, draft)), files)
         reason = maker.too_bad(variant)
         if reason is not None and name not in forced:
             raise VariantError(f"{manifest.name}: {reason}; --force-variant {name} takes it")
         variant = variant.model_copy(update={"forced": reason is not None})
         manifest = manifest.model_copy(update={"variants": (*before, variant)})
-        sealed = Bundle(folder, _sealed(folder, manifest))
-        check_company(sealed, Session(sealed, Options(variant=name)), RACE_TOKENS)
+        whole = Bundle(folder, sealed(folder, manifest))
+        check_company(whole, Session(whole, Options(variant=name)), RACE_TOKENS)
     return manifest
 
 
@@ -163,16 +159,6 @@ def _manifest(
     )
 
 
-def _sealed(folder: Path, manifest: Manifest) -> Manifest:
-    """Write bundle.json with the hashes of all that is there now."""
-    files = sorted(file for file in folder.iterdir() if file.name != MANIFEST)
-    hashes = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
-    manifest = manifest.model_copy(update={"files": hashes})
-    manifest = manifest.model_copy(update={"digest": manifest.computed_digest()})
-    (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n")
-    return manifest
-
-
 def _same_with_threads(folder: Path, session: Session) -> tuple[int, ...]:
     """The numbers of threads that gave the same golden answers to the last bit.
 
@@ -185,24 +171,3 @@ def _same_with_threads(folder: Path, session: Session) -> tuple[int, ...]:
         if not np.array_equal(rows, theirs[name]):
             raise VerificationError(f"output {name!r} differs between {here} and {other} threads")
     return tuple(sorted((here, other)))
-
-
-@contextmanager
-def _all_or_nothing(final: Path) -> Iterator[Path]:
-    """A scratch folder that becomes ``final`` when the block succeeds, and is gone when not.
-
-    An older ``final`` is there until the new one is complete.
-    """
-    final.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{final.name}-", dir=final.parent))
-    new, old = scratch / "new", scratch / "old"
-    new.mkdir()
-    try:
-        yield new
-        if final.exists():
-            os.rename(final, old)
-        os.rename(new, final)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-        with suppress(OSError):  # not empty: a version is there
-            final.parent.rmdir()

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from export.bundle import _all_or_nothing, _sealed
+from export.folder import all_or_nothing, sealed
 from export.wrap_cases import draw
 from export.wrap_file import ModelFile, WrapError, read_model
 from export.wrap_inputs import Inputs, Said, read_inputs
@@ -77,7 +77,7 @@ def wrap(path: Path, root: Path, request: Request, force: bool = False) -> Path:
     lengths = trial_lengths(inputs, request.min_length, longest)
     outputs = read_outputs(reference, some, lengths, inputs, said)
     manifest = _manifest(model, request, inputs, outputs, longest)
-    with _all_or_nothing(final) as folder:
+    with all_or_nothing(final) as folder:
         (folder / GRAPH).write_bytes(graph)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         write_card(folder, manifest, path.name, digest)
@@ -144,12 +144,12 @@ def _manifest(
 
 def _prove(folder: Path, manifest: Manifest, reference: Reference, inputs: Inputs) -> None:
     """All files but the graph and the card; WrapError when the proof fails."""
-    session = Session(Bundle(folder, _sealed(folder, manifest)), Options())
+    session = Session(Bundle(folder, sealed(folder, manifest)), Options())
     verifier = WrapVerifier(reference, session, inputs.fixed)
     findings = list(verifier.run())
     golden = verifier.golden()
     golden.save(folder / GOLDEN)
-    _sealed(folder, manifest)
+    sealed(folder, manifest)
     threads = _other_threads(folder, session, golden.pack)
     isolated = isolation(findings, threads)
     while True:
@@ -157,7 +157,7 @@ def _prove(folder: Path, manifest: Manifest, reference: Reference, inputs: Input
         manifest = manifest.model_copy(update=stated)
         allowing(golden, manifest.tolerance).save(folder / GOLDEN)
         WrapReport(manifest, findings, verifier.points, threads).write(folder)
-        _sealed(folder, manifest)
+        sealed(folder, manifest)
         if _holds(folder):
             return
         isolated = max(LEAST_ISOLATION, SLACK * isolated)  # golden tokens move more than others

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from service.buckets import padded_lengths
 from service.graph import Graph
 from service.manifest import AttentionStage
 from service.names import NEXT
@@ -51,7 +52,7 @@ class AttentionRunner:
     def _buckets(self, lengths: Array) -> Iterator[tuple[Array, Array]]:
         """rows (B, n) and lengths (B,) of sequences with one padded length n."""
         starts = np.cumsum(lengths) - lengths
-        padded = lengths if self._stage.unpadded else _padded(lengths)
+        padded = lengths if self._stage.unpadded else padded_lengths(lengths)
         for n in np.unique(padded[lengths > 0]):
             chosen = np.flatnonzero((padded == n) & (lengths > 0))
             for some in np.array_split(chosen, -(-len(chosen) // self._together(int(n)))):
@@ -69,13 +70,6 @@ class AttentionRunner:
             return [slice(0, n)]
         most = max(BLOCK, SCORES // (self._stage.heads * n) // BLOCK * BLOCK)
         return [slice(begin, begin + most) for begin in range(0, n, most)]
-
-
-def _padded(lengths: Array) -> Array:
-    """Up to 1/8 longer, and whole blocks: few different lengths, little waste."""
-    step = 2.0 ** np.floor(np.log2(np.maximum(lengths, 1))) / 8
-    step = np.maximum(step, BLOCK).astype(np.int64)
-    return -(-lengths // step) * step
 
 
 def _gather(values: Array, rows: Array) -> Array:

@@ -27,7 +27,7 @@ MOST_FILE_BYTES = 2**31  # of any other: the most that one graph can be
 
 @dataclass(frozen=True, slots=True)
 class Golden:
-    """Inputs, and the checkpoint's answers to them in float64.
+    """Inputs, and the checkpoint's answers to them in float64 (a wrapped model's: its own, alone).
 
     outputs: name -> (T, width) or (N, width); allowed: name -> (N,) how large the relative error of
     each sequence may be; usual: (N,) bool, which sequences are like those of training.

@@ -36,7 +36,8 @@ class Graph:
 
     def __init__(self, bundle: Bundle, file: str, options: Options) -> None:
         self._ort = _load(bundle, file, options)
-        self.reads = [i.name for i in self._ort.get_inputs()]
+        self.shapes = {i.name: i.shape for i in self._ort.get_inputs()}
+        self.reads = list(self.shapes)
         self.yields = [o.name for o in self._ort.get_outputs()]
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:

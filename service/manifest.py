@@ -107,7 +107,7 @@ class PaddedInput(Strict):
     """One input of a graph that takes padded batches: what it reads, and the order of its axes.
 
     b is the batch, n the places of tokens, w the width. Places without a token hold ``pad``; a mask
-    holds 1 where there is one, lengths count them.
+    holds 1 - pad where there is one, lengths count them.
     """
 
     name: GraphName

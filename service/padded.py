@@ -127,7 +127,7 @@ def _in_order(values: Array, axes: str) -> Array:
 
 def _fixed_axes(stage: PaddedStage, graph: Graph) -> dict[str, int]:
     """b and n, where the graph fixes their sizes; BundleError where it is not what was stated."""
-    shapes = {read.name: read.shape for read in graph._ort.get_inputs()}
+    shapes = graph.shapes
     if {own.name for own in stage.inputs} != shapes.keys():
         raise BundleError(f"{stage.file}: reads {', '.join(shapes)}, and the manifest has others")
     for own in stage.outputs:

@@ -42,7 +42,8 @@ class Session:
     def run(self, pack: Pack, slice_tokens: int | None = None) -> dict[str, Array]:
         """Output name -> (T, width) for per-token outputs, (N, width) for per-sequence ones.
 
-        A sequence's rows depend neither on what else is in the pack nor on the size of slices.
+        A sequence's rows depend neither on what else is in the pack nor on the size of slices, but
+        for what ``isolation`` says.
         """
         progress = Progress(pack, slice_tokens or self._slice_tokens)
         for runner in self._runners:

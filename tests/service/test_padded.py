@@ -42,10 +42,10 @@ class Watched(Graph):
     def __init__(self, model: Any) -> None:
         file = cast(Bundle, OneFile(model.SerializeToString()))
         super().__init__(file, "stage0.onnx", Options())
-        self.shapes: list[tuple[int, ...]] = []
+        self.calls: list[tuple[int, ...]] = []
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        self.shapes.append(feeds[self.reads[0]].shape)
+        self.calls.append(feeds[self.reads[0]].shape)
         return super().run(feeds)
 
 
@@ -164,15 +164,15 @@ def test_a_sequence_is_padded_alike_alone_and_in_company() -> None:
     mean(draw(LENGTHS), together)
     for sequence in draw(LENGTHS):
         mean([sequence], alone)
-    assert {shape[1] for shape in together.shapes} == {shape[1] for shape in alone.shapes}
+    assert {shape[1] for shape in together.calls} == {shape[1] for shape in alone.calls}
 
 
 def test_a_call_has_a_bounded_number_of_places() -> None:
     graph, lengths = Watched(padded_models.masked_mean()), [3] * 1500 + [PLACES + 1] * 2
     sequences = draw(lengths)
     np.testing.assert_allclose(mean(sequences, graph), means(sequences), atol=1e-4)
-    assert all(batch == 1 or batch * n <= PLACES for batch, n, _ in graph.shapes)
-    assert len(graph.shapes) == 4
+    assert all(batch == 1 or batch * n <= PLACES for batch, n, _ in graph.calls)
+    assert len(graph.calls) == 4
 
 
 def test_an_empty_sequence_has_an_answer_of_its_own() -> None:
@@ -183,32 +183,32 @@ def test_an_empty_sequence_has_an_answer_of_its_own() -> None:
 def test_empty_sequences_run_with_a_place_that_holds_no_token() -> None:
     graph = Watched(padded_models.masked_mean())
     assert not mean(draw([0, 0]), graph).any()
-    assert graph.shapes == [(2, 16, 4)]
+    assert graph.calls == [(2, 16, 4)]
 
 
 def test_empty_sequences_have_no_rows_per_token_and_are_not_run() -> None:
     graph = Watched(padded_models.masked_mean())
     scores = PaddedOutput(name="logits", output="scores", axes="bnw")
     assert answer(graph, (X, MASK), scores, Pack.of("x", draw([0, 0]))).shape == (0, 3)
-    assert graph.shapes == []
+    assert graph.calls == []
 
 
 def test_a_graph_of_one_length_gets_that_length() -> None:
     graph, sequences = Watched(padded_models.masked_mean("batch, 40")), draw([1, 40, 0, 7])
     np.testing.assert_allclose(mean(sequences, graph), means(sequences), atol=1e-5)
-    assert graph.shapes == [(4, 40, 4)]
+    assert graph.calls == [(4, 40, 4)]
 
 
 def test_a_graph_of_one_batch_gets_that_batch() -> None:
     graph, sequences = Watched(padded_models.masked_mean("4, length")), draw([1, 2, 3, 4, 5, 30])
     np.testing.assert_allclose(mean(sequences, graph), means(sequences), atol=1e-5)
-    assert graph.shapes == [(4, 16, 4), (4, 16, 4), (4, 32, 4)]
+    assert graph.calls == [(4, 16, 4), (4, 16, 4), (4, 32, 4)]
 
 
 def test_nothing_is_padded_beyond_the_longest_that_a_model_takes() -> None:
     graph, sequences = Watched(padded_models.masked_mean()), draw([3, 50])
     np.testing.assert_allclose(mean(sequences, graph, 50), means(sequences), atol=1e-5)
-    assert {shape[1] for shape in graph.shapes} == {16, 50}
+    assert {shape[1] for shape in graph.calls} == {16, 50}
 
 
 @pytest.mark.parametrize(("dims", "longest"), [("batch, 40", None), ("batch, length", 40)])
