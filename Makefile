@@ -7,7 +7,7 @@ SOURCES := pyproject.toml constraints.txt
 EXPERIMENTS := scaling compiled discontinuous approximation latent_dim figure1 figure2 architectures \
                copying trained
 
-.PHONY: serve test lint types format bench bench-segment-sum reference digits experiments \
+.PHONY: serve test lint types format bench bench-segment-sum bench-graph reference digits experiments \
         checkpoints bundles image test-image bare-image clean
 
 serve: .venv/serve  ## serve the shipped bundles on 127.0.0.1:8080
@@ -38,6 +38,9 @@ bench-segment-sum: .venv/all  ## ways to sum per sequence
 	$(BIN)/python -m benchmarks.segment_sum
 	$(BIN)/python -m benchmarks.segment_sum --threads 1 \
 		--out benchmarks/results/segment_sum_1_thread.json
+
+bench-graph: reference  ## the served graphs against every other way to run the same weights
+	$(BIN)/python -m benchmarks.graph
 
 digits: .venv/all  ## from nothing to accuracy through a server: train, export, serve, POST
 	$(BIN)/python -m benchmarks.accuracy
