@@ -91,15 +91,17 @@ validation data and float32's, and how many times as fast as float32 on this CPU
         series = [f for f in self.findings if f.sequences == 1 and f.longest]
         series.sort(key=lambda finding: finding.longest)
         lengths = [finding.longest for finding in series]
-        for label, errors in (
-            ("served", [finding.error for finding in series]),
-            ("checkpoint in float32", [finding.own_error for finding in series]),
-        ):
-            axis.plot(lengths, [max(error, 1e-9) for error in errors], "o-", label=label)
+        lines: dict[str, dict[int, float]] = {
+            "served": dict(zip(lengths, (f.error for f in series), strict=True)),
+            "checkpoint in float32": dict(zip(lengths, (f.own_error for f in series), strict=True)),
+            **{variant.name: variant.by_length for variant in self.variants},
+        }
+        for label, errors in lines.items():
+            axis.plot(list(errors), [max(e, 1e-9) for e in errors.values()], "o-", label=label)
         axis.axhline(self.tolerance, color="k", ls=":", label="tolerance")
         axis.set(xscale="log", yscale="log", xlabel="tokens", ylabel="relative error")
         axis.set_title(self.name)
-        axis.legend()
+        made.legend(loc="outside right upper")
         made.savefig(path, dpi=110)
 
 

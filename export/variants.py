@@ -30,6 +30,7 @@ from service.verification import answers, largest_error, resample
 Name = Literal["fp16", "int8"]
 MOST_DROP, MOST_SHARE = 0.005, 0.05  # of the score: the larger of the two may be lost
 CALIBRATION, TIMED, ROUNDS = [64] * 64, [256] * 64, 7
+SERIES = (1, 3, 10, 32, 100, 316, 1_000, 3_162, 10_000, 31_623, 100_000)
 
 
 class VariantError(SumserveError):
@@ -93,10 +94,19 @@ class Variants:
             files=tuple(files),
             size=sum((sealed.folder / file).stat().st_size for file in files),
             error=error,
+            by_length={n: self._error_at(n, session) for n in self._lengths()},
             figures=self._figures(session),
             figures_fp32=self._figures(self.session),
             speed=self._speed(session),
         )
+
+    def _lengths(self) -> list[int]:
+        own = self.bundle.manifest
+        return [n for n in SERIES if own.min_length <= n <= (own.max_length or n)]
+
+    def _error_at(self, n: int, session: Session) -> float:
+        pack = resample(self.usual, [n], np.random.default_rng(n))
+        return largest_error(answers(session, pack), answers(self.session, pack))
 
     def _recorded(self) -> list[list[dict[str, Array]]]:
         """What every stage reads on usual tokens."""

@@ -151,7 +151,8 @@ class Architecture(Strict):
 class Variant(Strict):
     """The same bundle in another precision: a graph per stage, and what that costs.
 
-    size: bytes of its graphs; error: the largest on usual golden inputs; figures: the task's own on
+    size: bytes of its graphs; error: the largest on usual golden inputs; by_length: the same of one
+    sequence of so many tokens; figures: the task's own on
     validation data and what they are in float32, if it is a known one; speed: times float32's, on
     the CPU that exported it; forced: it was asked for although it is worse than allowed.
     """
@@ -160,6 +161,7 @@ class Variant(Strict):
     files: tuple[FileName, ...]
     size: PositiveInt
     error: Annotated[float, Field(ge=0)]
+    by_length: dict[PositiveInt, float] = Field(default={})
     figures: dict[str, float] = Field(default={})
     figures_fp32: dict[str, float] = Field(default={})
     speed: Annotated[float, Field(gt=0)]
