@@ -166,9 +166,9 @@ def main() -> None:
 PAGE = (
     "Errors are relative to each sequence's largest output, against the checkpoint in float64, "
     "over the cases of each `verification.md`. Allowed is the least of any case: ill-conditioned "
-    "ones (such as the mass of an empty jet, which is nearly nothing) may err four times as much as "
-    "the checkpoint does in float32 with exact sums. Speed is of 64 sequences of 64 tokens to a "
-    "step on 2 cores. fp16 is meant for GPUs: its speed here is a CPU's."
+    "ones (such as the mass of an empty jet, next to nothing) may err four times as far as the "
+    "checkpoint does in float32 with exact sums. Speed is of 64 sequences of 64 tokens to a step "
+    "on 2 cores. fp16 is meant for GPUs: its speed here is a CPU's."
 )
 
 if __name__ == "__main__":
