@@ -13,6 +13,7 @@ from service.pack import Array, Pack
 
 # how far from the training data's mean, in their standard deviations, or how large
 UNUSUAL: Mapping[str, float] = {"large": 100.0, "tiny": 1e-30, "denormal": 1e-41}
+EPOCH = 1.7e9  # seconds
 SHARE = 0.05  # of numbers that are missing and of ids that are unknown, where that is allowed
 
 
@@ -29,16 +30,20 @@ def usual(model: Model, lengths: list[int], rng: np.random.Generator) -> Pack:
 def unusual(pack: Pack, shape: signature.Signature, kind: str) -> Pack:
     """The same pack with ``large``, ``tiny`` or ``denormal`` vectors and numbers, or ``constant``.
 
-    Ids stay as they are, but ``constant`` ones are all the first; so are times.
+    Ids stay as they are, but ``constant`` ones are all the first; so are times, but for ``large``
+    ones, which are as far from zero as seconds of our days are.
     """
     columns = {c.name: _changed(c, pack.columns[c.name], kind) for c in shape.columns}
-    return Pack(columns, pack.lengths, pack.context)
+    context = {c.name: _changed(c, pack.context[c.name], kind) for c in shape.context}
+    return Pack(columns, pack.lengths, context)
 
 
 def _changed(column: signature.Column, values: Array, kind: str) -> Array:
     if kind == "constant":
         return np.broadcast_to(values[:1], values.shape).copy()
-    if isinstance(column, signature.IdsColumn | signature.TimeColumn):
+    if isinstance(column, signature.TimeColumn):
+        return values + (EPOCH if kind == "large" else 0.0)
+    if isinstance(column, signature.IdsColumn):
         return values
     spread = np.nanstd(values, axis=0) if kind == "large" else 1.0
     unit = (values - np.nanmean(values, axis=0)) / np.maximum(np.nanstd(values, axis=0), 1e-30)
@@ -81,7 +86,8 @@ def _without_statistics(
     if isinstance(own, signature.TimeColumn):
         return np.cumsum(rng.exponential(own.longest / 50, rows))
     ids = rng.integers(own.low, own.high + 1, rows)
-    return np.where(rng.random(rows) < SHARE, own.high + 1, ids) if own.unknown else ids
+    others = rng.choice([own.low - 1, own.high + 1, -(2**62), 2**62], rows)
+    return np.where(rng.random(rows) < SHARE, others, ids) if own.unknown else ids
 
 
 def _numbers(

@@ -38,7 +38,12 @@ def all_or_nothing(final: Path) -> Iterator[Path]:
         yield new
         if final.exists():
             os.rename(final, old)
-        os.rename(new, final)
+        try:
+            os.rename(new, final)
+        except OSError:
+            if old.exists():
+                os.rename(old, final)
+            raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
         with suppress(OSError):  # not empty: a version is there

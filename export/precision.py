@@ -111,7 +111,7 @@ def integer(data: bytes, recorded: Sequence[Mapping[str, Array]]) -> bytes:
         (folder / "graph.onnx").write_bytes(data)
         for i, feeds in enumerate(recorded):
             np.savez(folder / f"{i}.npz", **feeds)  # type: ignore[arg-type]
-        command = [sys.executable, "-m", "export.precision", name]
+        command = [sys.executable, "-P", "-m", "export.precision", name]
         done = subprocess.run(command, capture_output=True, check=False)  # noqa: S603
         if done.returncode:
             raise PrecisionError(done.stderr.decode().strip().splitlines()[-1])

@@ -17,7 +17,7 @@ from service.pack import BLOCK
 class Sequences:
     """The sequences of a slice, as embeddings and readouts see them: `Tokens` and `Segments`.
 
-    given: the slice's inputs by name; `service.session` says what each is.
+    given: the slice's inputs by name; `service.names` says what each is.
     """
 
     def __init__(self, given: Mapping[str, Tensor]) -> None:

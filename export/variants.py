@@ -153,8 +153,8 @@ class Variants:
         return round(median(ratios[1:]), 2)
 
     def _drawn(self, lengths: list[int]) -> Pack:
-        longest = self.bundle.manifest.max_length or max(lengths)
-        allowed = [min(n, longest) for n in lengths]
+        own = self.bundle.manifest
+        allowed = [max(min(n, own.max_length or n), own.min_length) for n in lengths]
         return resample(self.usual, allowed, np.random.default_rng(0))
 
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from export.cases import Case, Effort, cases
+from export.cases import Case, Effort, allowed, cases
 from export.draw import UNUSUAL, unusual, usual
 from models.model import Model
 from models.pack import Pack as TorchPack
@@ -36,6 +36,7 @@ from service.verification import (
 
 LEAST_TOLERANCE = 1e-5
 SLACK = 4.0  # times the checkpoint's own error in float32, with exact sums
+MOST_ALLOWED = 0.1
 ALONE = 32  # sequences of a case that are run alone
 POOL_LENGTHS = [64] * 64
 GOLDEN_LENGTHS = [1, 2, 16, 17, 40, 100, 0]
@@ -139,13 +140,17 @@ class Verifier:
         return Golden(
             pack,
             {k: v.astype(np.float32) for k, v in _forward(self._exact, double).items()},
-            {name: np.maximum(self.tolerance, SLACK * error) for name, error in errors.items()},
+            {n: np.clip(SLACK * e, self.tolerance, MOST_ALLOWED) for n, e in errors.items()},
             usual,
         )
 
     def _allowed(self, pack: Pack, wanted: Answers) -> float:
-        """What the error over a pack may be: never less than over sequences of up to 100 tokens."""
-        return max(self.tolerance, SLACK * largest_error(self.own(pack, ExactSums), wanted))
+        """What the error over a pack may be: never less than over sequences of up to 100 tokens.
+
+        Never more than MOST_ALLOWED either, whatever the checkpoint makes of it in float32.
+        """
+        own = SLACK * largest_error(self.own(pack, ExactSums), wanted)
+        return min(MOST_ALLOWED, max(self.tolerance, own))
 
     def reference(self, pack: Pack) -> Answers:
         """The checkpoint's answers in float64."""
@@ -159,8 +164,7 @@ class Verifier:
         return per_sequence(self._session.manifest.outputs, pack, rows)
 
     def _lengths(self, wanted: list[int]) -> list[int]:
-        longest = self._shape.max_length or max(wanted)
-        return [min(max(n, self._shape.min_length), longest) for n in wanted]
+        return allowed(self._shape, wanted, self._effort)
 
 
 def _held(finding: Finding) -> Finding:

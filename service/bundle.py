@@ -47,12 +47,35 @@ class Golden:
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             columns = {c.name: arrays[f"column.{c.name}"] for c in manifest.columns}
             context = {c.name: arrays[f"context.{c.name}"] for c in manifest.context}
-            return cls(
+            made = cls(
                 Pack(columns, arrays["lengths"], context),
                 {o.name: arrays[f"output.{o.name}"] for o in manifest.outputs},
                 {o.name: arrays[f"allowed.{o.name}"] for o in manifest.outputs},
                 arrays["usual"],
             )
+        made._check(manifest)
+        return made
+
+    def _check(self, manifest: Manifest) -> None:
+        """ValueError unless every array has the size that the others say."""
+        lengths = self.pack.lengths
+        if lengths.ndim != 1 or lengths.dtype != np.int64 or not len(lengths) or lengths.min() < 0:
+            raise ValueError("lengths are not lengths")
+        tokens, sequences = self.pack.tokens, len(lengths)
+        rows = {o.name: tokens if o.per == "token" else sequences for o in manifest.outputs}
+        fits = [
+            *(len(values) == tokens for values in self.pack.columns.values()),
+            *(len(values) == sequences for values in self.pack.context.values()),
+            *(
+                v.shape == (rows[o.name], o.width)
+                for o in manifest.outputs
+                for v in [self.outputs[o.name]]
+            ),
+            *(allowed.shape == (sequences,) for allowed in self.allowed.values()),
+            self.usual.shape == (sequences,) and self.usual.dtype == bool and self.usual.any(),
+        ]
+        if not all(fits):
+            raise ValueError("arrays of different lengths")
 
     def save(self, path: Path) -> None:
         """Write a compressed npz without pickles."""
@@ -83,7 +106,8 @@ class Bundle:
         path = folder / MANIFEST
         manifest = _manifest(path)
         bundle = cls(folder, manifest)
-        for name in (GOLDEN, *(stage.file for stage in manifest.stages)):
+        graphs = [stage.file for stage in manifest.stages]
+        for name in (GOLDEN, *graphs, *(f for v in manifest.variants for f in v.files)):
             if name not in manifest.files:
                 raise BundleError(f"{path}: 'files' has no SHA-256 for {name}")
         for name in manifest.files:
@@ -106,8 +130,9 @@ class Bundle:
         """What was recorded at export."""
         try:
             return Golden.load(self.read(GOLDEN), self.manifest)
-        except (ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise BundleError(f"{self.folder / GOLDEN}: {error}") from error
+        except Exception as error:  # whatever zip, deflate and npy make of hostile bytes
+            what = f"{type(error).__name__}: {error}".splitlines()[0][:300]
+            raise BundleError(f"{self.folder / GOLDEN}: {what}") from error
 
 
 def _read(path: Path) -> bytes:

@@ -36,6 +36,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except (KeyboardInterrupt, BrokenPipeError):
         return 130
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"sumserve {argv[0]}: {where}{error.strerror or error}", file=sys.stderr)
+        return 1
 
 
 def _parser(name: str, module: Any) -> argparse.ArgumentParser:

@@ -25,7 +25,7 @@ from service.session import Session
 
 def run_elsewhere(folder: Path, threads: int, pack: Pack, variant: str = FP32) -> dict[str, Array]:
     """Output name -> rows, as `Session.run` gives them in a process with so many threads."""
-    command = [sys.executable, "-m", "service.elsewhere", str(folder), str(threads), variant]
+    command = [sys.executable, "-P", "-m", "service.elsewhere", str(folder), str(threads), variant]
     done = subprocess.run(command, input=_written(pack), capture_output=True, check=False)  # noqa: S603
     if done.returncode:
         raise BundleError(f"{folder}: with {threads} threads: {done.stderr.decode()[-500:]}")

@@ -85,6 +85,7 @@ def _output(output: Output) -> str:
 
 
 def _some(words: tuple[str, ...]) -> str:
+    words = tuple(word if word.isprintable() else ascii(word) for word in words)
     return ", ".join(words if len(words) <= 12 else (*words[:10], f"and {len(words) - 10} more"))
 
 
@@ -116,8 +117,8 @@ def _stage(stage: Stage) -> str:
 def _promise(manifest: Manifest) -> str:
     company = f"within {manifest.isolation:.0e}" if manifest.isolation else "to the last bit"
     return (
-        f"within {manifest.tolerance:.0e} of the checkpoint in float64; alone, packed or sliced "
-        f"the same {company} on a CPU"
+        f"within {manifest.tolerance:.0e} of the checkpoint in float64 (verification.md allows "
+        f"ill-conditioned inputs more); alone, packed or sliced the same {company} on a CPU"
     )
 
 

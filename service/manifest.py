@@ -35,6 +35,8 @@ class Output(Strict):
     def _a_label_per_number(self) -> Output:
         if self.labels is not None and len(self.labels) != self.width:
             raise ValueError(f"{len(self.labels)} labels for a width of {self.width}")
+        if self.labels is not None and len(set(self.labels)) < self.width:
+            raise ValueError(f"labels must differ: {', '.join(self.labels)}")
         return self
 
 
@@ -143,7 +145,7 @@ Stage = Annotated[
 class Architecture(Strict):
     """What the model is, for people: the server does not need it."""
 
-    name: str
+    name: Annotated[str, Field(pattern=r"^[\w.,+ -]{1,64}$")]
     parameters: NonNegativeInt
     layers: NonNegativeInt
 
@@ -171,10 +173,10 @@ class Variant(Strict):
 class Manifest(Strict):
     """The whole of bundle.json.
 
-    tolerance: how far answers may be from the checkpoint's in float64, relative; isolation: how far
-    what else is in a pack may move them, 0 for not a bit on a CPU; flops_per_token: nominal, of a
-    sequence of 1,024 tokens or the longest; bytes_per_token: what is kept between passes; files:
-    every other file of the bundle and its SHA-256; digest: that of the manifest itself.
+    tolerance: how far usual answers may be from the checkpoint's in float64, relative; isolation:
+    how far what else is in a pack may move them, 0 for not a bit on a CPU; flops_per_token:
+    nominal, of a sequence of 1,024 tokens or the longest; bytes_per_token: what is kept between
+    passes; files: every other file of the bundle and its SHA-256; digest: that of the manifest.
     """
 
     format: Literal[2] = 2
@@ -203,7 +205,15 @@ class Manifest(Strict):
     def _consistent(self) -> Manifest:
         if self.max_length is not None and self.max_length < self.min_length:
             raise ValueError(f"max_length {self.max_length} is below min_length {self.min_length}")
+        every = [s for t in self.stages if isinstance(t, TokenStage) for s in t.summaries]
+        if sum(summary.numbers for summary in every) > MOST_NUMBERS:
+            raise ValueError(f"stages: summaries of more than {MOST_NUMBERS} numbers per sequence")
+        for what in ((*self.columns, *self.context), self.outputs):
+            if len({own.name for own in what}) < len(what):
+                raise ValueError(f"names must differ: {', '.join(own.name for own in what)}")
         for variant in self.variants:
+            if variant.figures.keys() != variant.figures_fp32.keys():
+                raise ValueError(f"variants: {variant.name} has figures that float32 has not")
             if len(variant.files) != len(self.stages):
                 raise ValueError(f"variants: {variant.name} has {len(variant.files)} graphs")
         return self

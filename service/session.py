@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from service.attention import AttentionRunner
 from service.bundle import Bundle
+from service.checks import check
 from service.errors import BundleError
 from service.graph import Graph, Options
 from service.manifest import (
@@ -43,8 +44,9 @@ class Session:
         """Output name -> (T, width) for per-token outputs, (N, width) for per-sequence ones.
 
         A sequence's rows depend neither on what else is in the pack nor on the size of slices, but
-        for what ``isolation`` says.
+        for what ``isolation`` says. Raises BadRequest for lengths or ids that are not allowed.
         """
+        check(pack, self.manifest)
         progress = Progress(pack, slice_tokens or self._slice_tokens)
         for runner in self._runners:
             runner.advance(progress)

@@ -19,6 +19,9 @@ from service.pack import BLOCK, Array, Pack
 from service.runtime import Threads
 from service.session import Session
 
+THREADED, MOST_TOKENS = 8_192, 2**20  # tokens: of whole slices; of a sequence to make up
+BLIND = 1e-3  # what it counts to be off by all that an output varies
+RESOLVED = 1e-6  # of its size: less is not told from a constant in float32
 Answers = dict[str, list[Array]]  # output name -> one array per sequence
 
 
@@ -41,7 +44,8 @@ def relative_errors(found: Sequence[Array], wanted: Sequence[Array]) -> Array:
     """(N,) of each sequence |found - wanted| over its largest |wanted|; inf where shapes differ.
 
     Sequences with smaller answers than half of them are measured by the median one. So an error
-    hides neither behind a larger sequence nor behind a model whose answers are all small.
+    hides neither behind a larger sequence nor behind a model whose answers are all small. Nor
+    behind an offset or a larger number beside it: see `_unseen`.
     """
     if [f.shape for f in found] != [w.shape for w in wanted]:
         return np.full(max(1, len(wanted)), np.inf)
@@ -51,12 +55,28 @@ def relative_errors(found: Sequence[Array], wanted: Sequence[Array]) -> Array:
     errors = np.array([np.abs(f - np.float64(w)).max(initial=0.0) for f, w in pairs])
     with np.errstate(divide="ignore", invalid="ignore"):
         relative = errors / np.maximum(scales, np.median(scales[some]) if some.any() else 0.0)
-    return np.asarray(np.where(errors == 0, 0.0, relative))
+    return np.maximum(np.where(errors == 0, 0.0, relative), _unseen(found, wanted))
+
+
+def _unseen(found: Sequence[Array], wanted: Sequence[Array]) -> float:
+    """The largest error of any number over how far that number varies, times BLIND.
+
+    An output that always says the same, or leaves out a number, is off by all that it varies.
+    """
+    every = [np.atleast_2d(rows) for rows in wanted if rows.size]
+    if sum(map(len, every)) < 2:
+        return 0.0
+    right = np.concatenate(every).astype(np.float64)
+    given = np.concatenate([np.atleast_2d(rows) for rows in found if rows.size])
+    varies = np.abs(right - right.mean(0)).max(0)
+    tells = varies > RESOLVED * np.abs(right).max(0)
+    errors = np.abs(given - right).max(0)[tells] / varies[tells]
+    return BLIND * float(errors.max(initial=0.0))
 
 
 def largest_error(found: Answers, wanted: Answers) -> float:
     """The largest of all outputs' and sequences' `relative_errors`."""
-    return max(float(relative_errors(found[n], wanted[n]).max(initial=0.0)) for n in wanted)
+    return float(np.max([relative_errors(found[n], wanted[n]).max(initial=0.0) for n in wanted]))
 
 
 def answers(session: Session, pack: Pack, slice_tokens: int | None = None) -> Answers:
@@ -117,20 +137,26 @@ def check_company(bundle: Bundle, session: Session, tokens: int) -> int:
     longest = min(tokens, manifest.max_length or tokens)
     for lengths, repetitions in (([longest], 20), (_mixed(longest, rng), 2)):
         lengths = [max(n, manifest.min_length) for n in lengths]
+        if max(lengths) > max(tokens, MOST_TOKENS):
+            raise BundleError(f"{bundle.folder}: needs sequences of {manifest.min_length} tokens")
         found = consistency(session, resample(pool, lengths, rng), rng, repetitions, alone=32)
         runs += found.tried
         in_order = (found.permutation_error or 0.0) <= session.tolerance
         isolated = found.error <= session.isolation if session.isolation else not found.different
         if not (in_order and isolated):
             raise BundleError(f"{bundle.folder}: answers depend on company: {found}")
-    return runs + (0 if session.isolation else _other_threads(bundle, session, pool))
+    if session.isolation:
+        return runs
+    full = resample(pool, [min(longest, n) for n in (THREADED, *range(40))], rng)
+    return runs + other_threads(bundle, session, full)
 
 
 def _mixed(longest: int, rng: np.random.Generator) -> list[int]:
     return [*range(min(40, longest + 1)), *rng.integers(0, min(2000, longest) + 1, 60).tolist()]
 
 
-def _other_threads(bundle: Bundle, session: Session, pack: Pack) -> int:
+def other_threads(bundle: Bundle, session: Session, pack: Pack) -> int:
+    """1, where another number of threads gives the same answers; BundleError where it does not."""
     here = Threads.start()
     other = 1 if here > 1 else 2
     variant = session.variant.name if session.variant else FP32
@@ -159,21 +185,27 @@ def consistency(
     first, slices = answers(session, pack), (5 * BLOCK, 4096)
     again = [answers(session, pack) for _ in range(repetitions)]
     again += [answers(session, pack, slice_tokens) for slice_tokens in slices]
-    pairs = [(found, first) for found in again]
-    for i in rng.choice(len(pack.lengths), min(len(pack.lengths), alone), replace=False):
-        own = {name: [rows[i]] for name, rows in first.items()}
-        pairs.append((answers(session, pack.take(np.array([i]))), own))
-    same = [all(map(_equal, found.values(), wanted.values())) for found, wanted in pairs]
+    chosen = rng.choice(len(pack.lengths), min(len(pack.lengths), alone), replace=False)
+    single = [answers(session, pack.take(np.array([i]))) for i in chosen]
+    together = {name: [rows[i] for i in chosen] for name, rows in first.items()}
+    apart = {name: [own[name][0] for own in single] for name in first}
+    same = [_equal(found, first) for found in again]
+    same += [
+        _equal(own, {name: [rows[i]] for name, rows in first.items()})
+        for own, i in zip(single, chosen, strict=True)
+    ]
+    pairs = [(found, first) for found in again] + [(apart, together)]
     return Consistency(
-        tried=len(pairs),
-        different=len(pairs) - sum(same),
-        error=max(largest_error(found, wanted) for found, wanted in pairs),
+        tried=len(same),
+        different=len(same) - sum(same),
+        error=float(np.max([largest_error(found, wanted) for found, wanted in pairs])),
         permutation_error=_permuted(session, pack, first, rng),
     )
 
 
-def _equal(found: list[Array], wanted: list[Array]) -> bool:
-    return all(np.array_equal(f, w) for f, w in zip(found, wanted, strict=True))
+def _equal(found: Answers, wanted: Answers) -> bool:
+    pairs = (zip(found[name], wanted[name], strict=True) for name in wanted)
+    return all(np.array_equal(f, w) for every in pairs for f, w in every)
 
 
 def _permuted(

@@ -48,12 +48,16 @@ def adopt(kind: str, state: State, arguments: Mapping[str, Any], name: str) -> C
         raise ForeignError(f"{kind}: {reason(error)}") from error
     except KeyError as error:
         raise ForeignError(f"{kind}: the state_dict has no {error.args[0]!r}") from error
-    except ValueError as error:
-        raise ForeignError(f"{kind}: {error}") from error
+    except (ValueError, RuntimeError) as error:
+        raise ForeignError(f"{kind}: {str(error).splitlines()[0]}") from error
     floats = {k: v.float() if v.is_floating_point() else v for k, v in found.state.items()}
     try:
         model.load_state_dict(floats, strict=True)
     except RuntimeError as error:
         first = str(error).splitlines()[1].strip()
         raise ForeignError(f"{kind}: the state_dict and the arguments differ: {first}") from error
-    return Checkpoint(Card(name=name, seed=0, model=found.config), model.eval())
+    try:
+        card = Card(name=name, seed=0, model=found.config)
+    except ValidationError as error:
+        raise ForeignError(reason(error)) from error
+    return Checkpoint(card, model.eval())

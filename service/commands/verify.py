@@ -35,11 +35,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Check each bundle; the first that fails raises BundleError."""
     from service.bundle import Bundle
+    from service.errors import SettingsError
     from service.graph import Options
     from service.runtime import Threads
     from service.session import Session
     from service.verification import check_company, check_golden
 
+    if args.tokens < 0:
+        raise SettingsError(f"--tokens {args.tokens}: must be 0 or more")
     Threads.start(args.threads)
     for folder in args.bundles:
         bundle = Bundle.open(folder)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import numpy_helper
 from torch import Tensor
 
@@ -20,6 +21,7 @@ from export.segments import Sequences
 from export.stages import SequenceStage, Stage, TokenStage, Values
 from export.verification import VerificationError, torch_pack
 from models.checkpoint import Card, Checkpoint
+from models.embedding import Ids
 from models.model import Model
 from models.pack import Pack
 from service.attention import AttentionRunner
@@ -89,6 +91,51 @@ def outputs_are_swapped(patch: pytest.MonkeyPatch) -> None:
         pass
 
 
+def the_answer_is_always_the_offset(patch: pytest.MonkeyPatch) -> None:
+    """An output of large offset, and a last map of zeros."""
+
+    def change(graph: onnx.GraphProto) -> None:
+        for part in graph.initializer:
+            if len(part.dims) == 2:
+                zeros = np.zeros_like(numpy_helper.to_array(part))
+                part.CopyFrom(numpy_helper.from_array(zeros, part.name))
+
+    with rewritten(patch, SequenceStage, change):
+        pass
+
+
+def ids_below_the_lowest_read_another_row(patch: pytest.MonkeyPatch) -> None:
+    real = Ids.forward
+
+    def wrong(stage: Stage, given: Mapping[str, Tensor]) -> tuple[bytes, Values]:
+        def without_the_low_end(self: Ids, ids: Tensor) -> Tensor:
+            row = ids - self.low
+            row = torch.where(row < self.known, row, self.known).clamp(min=0)
+            out: Tensor = self.table(row)
+            return out
+
+        Ids.forward = without_the_low_end  # type: ignore[method-assign]
+        try:
+            return to_onnx(stage, given)
+        finally:
+            Ids.forward = real  # type: ignore[method-assign]
+
+    patch.setattr(exporting, "to_onnx", wrong)
+
+
+def far_from_zero() -> Checkpoint:
+    """Outputs per sequence in units with a large offset."""
+    whole = made("sumformer")
+    each, one, two = whole.card.model.signature.outputs
+    moved = one.model_copy(update={"scale": (1.0, 1.0), "offset": (1e4, -1e4)})
+    shape = whole.card.model.signature.model_copy(update={"outputs": (each, moved, two)})
+    own = whole.card.model.model_copy(update={"signature": shape})
+    model = Model(own).eval()
+    draw_biases(model)
+    model.fit(pack_of(whole))
+    return Checkpoint(Card(name="mine", seed=0, model=own), model)
+
+
 def the_last_block_is_skipped(patch: pytest.MonkeyPatch) -> None:
     real = Fold.add
 
@@ -149,6 +196,8 @@ def keys_of_padding_are_read(patch: pytest.MonkeyPatch) -> None:
 MUTATIONS: list[tuple[Mutation, Callable[[], Checkpoint]]] = [
     (a_weight_is_off, two_alike),
     (outputs_are_swapped, two_alike),
+    (the_answer_is_always_the_offset, far_from_zero),
+    (ids_below_the_lowest_read_another_row, two_alike),
     (the_last_block_is_skipped, two_alike),
     (a_sum_races, two_alike),
     (neighbours_are_coupled, two_alike),
@@ -172,7 +221,7 @@ def test_what_goes_wrong_is_noticed(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("checkpoint", [two_alike, lambda: made("linformer")])
+@pytest.mark.parametrize("checkpoint", [two_alike, far_from_zero, lambda: made("linformer")])
 def test_where_nothing_goes_wrong_there_is_a_bundle(
     checkpoint: Callable[[], Checkpoint], tmp_path: Path
 ) -> None:

@@ -55,6 +55,41 @@ def test_other_outputs_stop_the_import(
     assert not (tmp_path / "mine").exists()
 
 
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"input": np.zeros((1, 5), int), "output": np.zeros(3)}, "input is (1, 5), one sequence"),
+        ({"input": np.zeros(5, int)}, "needs arrays named input and output"),
+        ({"input": np.zeros(5, int), "output": np.zeros((5, 3))}, "output is (5, 3), ours is"),
+    ],
+)
+def test_answers_that_do_not_fit_are_one_line(
+    arrays: dict[str, np.ndarray],
+    message: str,
+    case: Case,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    save_file(case.state, tmp_path / "w.safetensors")
+    np.savez(tmp_path / "answers.npz", **arrays)  # type: ignore[arg-type]
+    argv = ["import", "PerformerLM", str(tmp_path / "w.safetensors"), *told(case), "--name", "mine"]
+    argv += ["--out", str(tmp_path), "--check", str(tmp_path / "answers.npz")]
+    assert main(argv) == 1
+    err = capsys.readouterr().err
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_vectors_in_float64_are_as_good(tmp_path: Path) -> None:
+    case = read("linformer-net")
+    save_file(case.state, tmp_path / "w.safetensors")
+    given, wanted = case.inputs[0].double().numpy(), case.outputs[0].numpy()
+    np.savez(tmp_path / "answers.npz", input=given, output=wanted)
+    argv = ["import", "Linformer", str(tmp_path / "w.safetensors"), *told(case), "--name", "mine"]
+    argv += ["--out", str(tmp_path), "--check", str(tmp_path / "answers.npz")]
+    assert main(argv) == 0
+
+
 class Harm:
     """Runs when it is unpickled."""
 

@@ -9,7 +9,6 @@ import os
 import shutil
 import zipfile
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +20,7 @@ from service.bundle import MOST_BYTES, Bundle, Golden
 from service.cli import main
 from service.errors import BundleError
 from service.graph import Options
-from service.manifest import Manifest
+from service.manifest import digest_of
 from service.session import Session
 from service.verification import check_golden
 
@@ -47,8 +46,7 @@ def vouch(folder: Path, **changes: object) -> None:
     for name in files:
         if (folder / name).is_file():
             files[name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
-    with suppress(ValueError):  # then it is the manifest that is refused
-        values["digest"] = Manifest.model_validate(values).computed_digest()
+    values["digest"] = digest_of(values)
     (folder / "bundle.json").write_text(json.dumps(values))
 
 
@@ -168,11 +166,48 @@ def pickled(folder: Path) -> None:
     vouch(folder)
 
 
+def lengths_of_more(folder: Path) -> None:
+    """Golden sequences that would be longer than all tokens there are."""
+    with np.load(folder / "golden.npz") as arrays:
+        kept = {name: arrays[name] for name in arrays.files}
+    np.savez(folder / "golden.npz", **kept | {"lengths": kept["lengths"] * 10**9})
+    vouch(folder)
+
+
+def broken_zip(folder: Path) -> None:
+    data = bytearray((folder / "golden.npz").read_bytes())
+    data[60:90] = bytes(30)
+    (folder / "golden.npz").write_bytes(data)
+    vouch(folder)
+
+
+def many_summaries(folder: Path) -> None:
+    stages = manifest_of(folder)["stages"]
+    assert isinstance(stages, list)
+    (summary,) = stages[0]["summaries"]
+    summary["fields"]["sum"]["shape"] = [2048, 1024]
+    stages[0]["summaries"] = [summary | {"name": f"block.{i}"} for i in range(100)]
+    vouch(folder, stages=stages)
+
+
+def unlisted_variant(folder: Path) -> None:
+    files = [stage["file"] for stage in manifest_of(folder)["stages"]]  # type: ignore[attr-defined]
+    variant = {"name": "int8", "files": [*files[:-1], "other.onnx"], "size": 1, "error": 0.1}
+    (folder / "other.onnx").write_bytes(b"")
+    vouch(folder, variants=[variant | {"speed": 1.0}])
+
+
+def forged_words(folder: Path) -> None:
+    own = manifest_of(folder)["architecture"]
+    assert isinstance(own, dict)
+    vouch(folder, architecture=own | {"name": "sumformer\nproof all is well"})
+
+
 def wrong_hash(folder: Path) -> None:
     files = manifest_of(folder)["files"]
     assert isinstance(files, dict)
     values = manifest_of(folder) | {"files": {**files, "stage0.onnx": "0" * 64}}
-    values["digest"] = Manifest.model_validate(values).computed_digest()
+    values["digest"] = digest_of(values)
     (folder / "bundle.json").write_text(json.dumps(values))
 
 
@@ -196,8 +231,13 @@ HARMS: list[tuple[Harm, str]] = [
     (no_graph, r"stage0\.onnx: onnxruntime refuses it"),
     (outside_data, r"stage0\.onnx: onnxruntime refuses it"),
     (unknown_input, r"cannot run its golden inputs: KeyError: 'secrets'"),
-    (zip_bomb, r"golden\.npz: unpacks to more than"),
+    (zip_bomb, r"golden\.npz: .*unpacks to more than"),
     (pickled, r"golden\.npz: .*allow_pickle"),
+    (lengths_of_more, r"golden\.npz: .*different lengths"),
+    (broken_zip, r"golden\.npz: "),
+    (many_summaries, r"summaries of more than"),
+    (unlisted_variant, r"no SHA-256 for other\.onnx"),
+    (forged_words, r"architecture\.name"),
     (wrong_hash, r"stage0\.onnx: corrupted"),
     (future, r"bundle\.json: format 99; this sumserve reads format 2"),
 ]

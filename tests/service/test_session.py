@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from service.bundle import Bundle
-from service.errors import BundleError, DeviceError
+from service.errors import BadRequest, BundleError, DeviceError
 from service.graph import Options
 from service.manifest import IdsColumn, VectorColumn
 from service.pack import Array, Pack
@@ -97,6 +97,23 @@ def test_a_pack_of_only_empty_sequences_runs(name: str, bundles: Path) -> None:
     output = bundle.manifest.outputs[0]
     shape = (0, output.width) if output.per == "token" else (output.width,)
     assert [a.shape for a in found] == [shape, shape]
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "message"),
+    [
+        ("ids", np.array([1, 0, 3]), "ids: ids outside 1..5"),
+        ("ids", np.ones(301, np.int64), "sequence 0 has 301 tokens, allowed are 0 to 300"),
+        ("stack", np.zeros((0, 3), np.float32), "sequence 0 has 0 tokens, allowed are 1 to any"),
+    ],
+)
+def test_what_a_graph_would_answer_wrongly_is_refused(
+    name: str, values: Array, message: str, bundles: Path
+) -> None:
+    bundle = Bundle.open(bundles / name / "1")
+    pack = Pack.of(bundle.manifest.columns[0].name, [values])
+    with pytest.raises(BadRequest, match=message):
+        Session(bundle, Options()).run(pack)
 
 
 def test_a_file_that_is_no_graph_is_named(plain: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,5 +38,28 @@ def test_another_shape_is_infinitely_wrong() -> None:
     assert largest_error(arrays([1, 2]), arrays([1, 2, 3])) == float("inf")
 
 
+def test_an_offset_hides_nothing() -> None:
+    wanted = arrays([1e5 - 1], [1e5 + 1], [1e5])
+    constant = arrays([1e5], [1e5], [1e5])
+    assert largest_error(constant, wanted) == pytest.approx(1e-3, rel=0.01)
+
+
+def test_a_number_in_larger_units_beside_it_hides_nothing() -> None:
+    wanted = arrays([1e6, 1.0], [2e6, -1.0], [3e6, 0.5])
+    without = arrays([1e6, 0.0], [2e6, 0.0], [3e6, 0.0])
+    assert largest_error(without, wanted) > 5e-4
+
+
+def test_what_never_varies_has_nothing_to_hide() -> None:
+    same = arrays([7.0], [7.0])
+    assert largest_error(arrays([7.0000005], [7.0]), same) < 1e-6
+
+
+def test_nan_in_any_output_is_noticed() -> None:
+    fine, nan = arrays([1.0]), arrays([np.nan])
+    for found in ({"a": fine, "b": nan}, {"a": nan, "b": fine}):
+        assert np.isnan(largest_of_answers(found, {"a": fine, "b": fine}))
+
+
 def test_nan_stays_nan() -> None:
     assert np.isnan(largest_error(arrays([1.0], [np.nan], [1.0]), arrays([1.0], [1.0], [1.0])))
