@@ -28,7 +28,7 @@ from service.graph import Options
 from service.manifest import Manifest, Stage
 from service.runtime import Threads
 from service.session import Session
-from service.verification import THREADED, check_company, other_threads, resample
+from service.verification import THREADED, allowed, check_company, other_threads, resample
 
 SERVED = Options()
 RACE_TOKENS = 16_384  # of a variant, twenty times
@@ -167,10 +167,8 @@ def _same_with_threads(folder: Path, session: Session) -> tuple[int, ...]:
     bundle, rng = Bundle.open(folder), np.random.default_rng(0)
     golden, own = bundle.golden(), bundle.manifest
     usual = golden.pack.take(np.flatnonzero(golden.usual))
-    wanted = (min(own.max_length or THREADED, THREADED), *range(40))
-    lengths = [max(min(n, own.max_length or n), own.min_length) for n in wanted]
     try:
-        other_threads(bundle, session, resample(usual, lengths, rng))
+        other_threads(bundle, session, resample(usual, allowed(own, THREADED), rng))
     except BundleError as error:
         raise VerificationError(str(error)) from error
     here = Threads.start()

@@ -25,7 +25,7 @@ from service.graph import Graph, Options
 from service.manifest import Variant
 from service.pack import Array, Pack
 from service.session import Session
-from service.verification import answers, largest_error, resample
+from service.verification import allowed, answers, largest_error, resample
 
 Name = Literal["fp16", "int8"]
 MOST_DROP, MOST_SHARE = 0.005, 0.05  # of the score: the larger of the two may be lost
@@ -153,9 +153,9 @@ class Variants:
         return round(median(ratios[1:]), 2)
 
     def _drawn(self, lengths: list[int]) -> Pack:
-        own = self.bundle.manifest
-        allowed = [max(min(n, own.max_length or n), own.min_length) for n in lengths]
-        return resample(self.usual, allowed, np.random.default_rng(0))
+        return resample(
+            self.usual, allowed(self.bundle.manifest, lengths), np.random.default_rng(0)
+        )
 
 
 def unmeasured(name: Name, files: Sequence[str]) -> Variant:

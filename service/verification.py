@@ -14,12 +14,13 @@ import numpy as np
 from service.bundle import Bundle, Golden
 from service.elsewhere import run_elsewhere
 from service.errors import BundleError
-from service.manifest import FP32, Output
+from service.manifest import FP32, Manifest, Output
 from service.pack import BLOCK, Array, Pack
 from service.runtime import Threads
 from service.session import Session
 
-THREADED, MOST_TOKENS = 8_192, 2**20  # tokens: of whole slices; of a sequence to make up
+THREADED = (8_192, *range(40))  # lengths that take whole slices, and short ones
+MOST_TOKENS = 2**20  # of a sequence that is made up
 BLIND = 1e-3  # what it counts to be off by all that an output varies
 RESOLVED = 1e-6  # of its size: less is not told from a constant in float32
 Answers = dict[str, list[Array]]  # output name -> one array per sequence
@@ -97,13 +98,13 @@ def check_golden(bundle: Bundle, session: Session) -> float:
     worst = 0.0
     for name in wanted:
         error = relative_errors(found[name], wanted[name])
-        allowed = _allowed(golden, name, session)
-        bad = np.flatnonzero(~(error <= allowed))
+        most = _allowed(golden, name, session)
+        bad = np.flatnonzero(~(error <= most))
         if len(bad):
             i = int(bad[0])
             raise BundleError(
                 f"{bundle.folder}: golden output {name!r} of sequence {i} is missed by "
-                f"{error[i]:.1e}, allowed is {allowed[i]:.1e}"
+                f"{error[i]:.1e}, allowed is {most[i]:.1e}"
             )
         worst = max(worst, float(error[golden.usual].max(initial=0.0)))
     return worst
@@ -134,9 +135,8 @@ def check_company(bundle: Bundle, session: Session, tokens: int) -> int:
     manifest, rng, runs = bundle.manifest, np.random.default_rng(0), 0
     golden = bundle.golden()
     pool = golden.pack.take(np.flatnonzero(golden.usual))
-    longest = min(tokens, manifest.max_length or tokens)
-    for lengths, repetitions in (([longest], 20), (_mixed(longest, rng), 2)):
-        lengths = [max(n, manifest.min_length) for n in lengths]
+    for wanted, repetitions in (([tokens], 20), (_mixed(tokens, rng), 2)):
+        lengths = allowed(manifest, wanted)
         if max(lengths) > max(tokens, MOST_TOKENS):
             raise BundleError(f"{bundle.folder}: needs sequences of {manifest.min_length} tokens")
         found = consistency(session, resample(pool, lengths, rng), rng, repetitions, alone=32)
@@ -147,8 +147,7 @@ def check_company(bundle: Bundle, session: Session, tokens: int) -> int:
             raise BundleError(f"{bundle.folder}: answers depend on company: {found}")
     if session.isolation:
         return runs
-    full = resample(pool, [min(longest, n) for n in (THREADED, *range(40))], rng)
-    return runs + other_threads(bundle, session, full)
+    return runs + other_threads(bundle, session, resample(pool, allowed(manifest, THREADED), rng))
 
 
 def _mixed(longest: int, rng: np.random.Generator) -> list[int]:
@@ -167,6 +166,12 @@ def other_threads(bundle: Bundle, session: Session, pack: Pack) -> int:
                 f"{bundle.folder}: output {name!r} differs between {here} and {other} threads"
             )
     return 1
+
+
+def allowed(manifest: Manifest, lengths: Sequence[int]) -> list[int]:
+    """The lengths, brought into the range that a bundle takes."""
+    most = manifest.max_length
+    return [max(min(n, n if most is None else most), manifest.min_length) for n in lengths]
 
 
 def resample(pool: Pack, lengths: Sequence[int], rng: np.random.Generator) -> Pack:

@@ -33,7 +33,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 def test_a_variant_says_what_it_costs(name: str, digits: Bundle) -> None:
     variant = digits.manifest.variant(name)
     assert variant is not None
-    assert 0 < variant.error < 0.2
+    assert 0 < variant.error < 0.5
     assert {1, 1_000, 100_000} <= variant.by_length.keys()
     assert variant.figures["accuracy"] >= variant.figures_fp32["accuracy"] - 0.01
     assert variant.size < sum(len(digits.read(s.file)) for s in digits.manifest.stages)
