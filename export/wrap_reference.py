@@ -16,6 +16,7 @@ from service.manifest import PaddedInput
 from service.pack import Array, Pack
 from service.runtime import onnxruntime
 
+EXACT = 2**24  # whole numbers up to it are float32 numbers
 MOST_WORDS = 300  # of onnxruntime's own message
 
 
@@ -58,8 +59,19 @@ class Reference:
     ) -> dict[str, Array]:
         """Graph's name for an output -> (n, width) or (width,) of one sequence, as `run` has it."""
         found = self.run([sequence], places, tokens)
+        for name in axes:
+            _check_whole(name, found[name])
         n = sequence.tokens if tokens is None else tokens
         return {name: one_answer(found[name], axes[name], n) for name in axes}
+
+
+def _check_whole(name: str, values: Array) -> None:
+    """WrapError for whole numbers that answers, which are float32, cannot hold."""
+    if np.issubdtype(values.dtype, np.integer) and np.abs(values).max(initial=0) > EXACT:
+        raise WrapError(
+            f"output {name!r} has whole numbers above {EXACT:,}; answers are float32, which rounds "
+            "them (Cast it in the graph if that is meant)"
+        )
 
 
 def one_answer(values: Array, axes: str, tokens: int) -> Array:

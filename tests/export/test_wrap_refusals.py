@@ -230,3 +230,10 @@ def test_an_output_that_is_neither_per_token_nor_per_sequence_is_refused(tmp_pat
     outputs = "float[batch, 3] logits, float[batch, length, length] pairs"
     with pytest.raises(WrapError, match=r"'pairs' .* neither per token nor per sequence"):
         wrapped(tmp_path, padded_models.model(inputs, outputs, body))
+
+
+def test_whole_numbers_that_float32_would_round_are_refused(tmp_path: Path) -> None:
+    body = "k = Constant<value_int = 1073741825>() y = Mul(ids, k)"
+    model = padded_models.model("int64[batch, length] ids", "int64[batch, length] y", body)
+    with pytest.raises(WrapError, match=r"output 'y' has whole numbers above 16,777,216"):
+        wrapped(tmp_path, model, low_high={"ids": (1, 5)})
