@@ -67,9 +67,13 @@ class Prediction(BaseModel):
 
 
 class Sequences(BaseModel):
-    """Sequences of unequal length: lists of vectors or of ids, as the model's column says."""
+    """Sequences of unequal length: lists of vectors or of ids, as the model's column says.
+
+    Padded ones come with a mask: 1 for every token, 0 for what is to be left out.
+    """
 
     sequences: list[list[list[float]]] | list[list[int]]
+    mask: list[list[bool]] | None = None
 
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:

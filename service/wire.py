@@ -6,6 +6,7 @@ slow path look for the first culprit, to name what and where.
 
 from __future__ import annotations
 
+from itertools import compress
 from typing import Any, NoReturn
 
 import msgspec
@@ -16,23 +17,28 @@ from service.manifest import IdsColumn, Manifest, VectorColumn
 from service.pack import Array
 from service.scheduler import cost
 
-FIELD = "sequences"
+FIELD, MASK = "sequences", "mask"
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
 Column = VectorColumn | IdsColumn
 
 
+Mask = list[list[bool | int]] | None
+
+
 class VectorBody(msgspec.Struct, forbid_unknown_fields=True):
     """{"sequences": [[[...], ...], ...]}"""
 
     sequences: list[list[list[float]]]
+    mask: Mask = None
 
 
 class IdsBody(msgspec.Struct, forbid_unknown_fields=True):
     """{"sequences": [[...], ...]}"""
 
     sequences: list[list[int]]
+    mask: Mask = None
 
 
 _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
@@ -44,13 +50,18 @@ _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
 def decode(body: bytes, manifest: Manifest, max_tokens: int) -> list[Array]:
     """Request body -> one array per sequence, (n, width) float32 or (n,) int64.
 
-    Raises BadRequest naming the field, the place and the limit.
+    With a ``mask`` tokens that have a 0 there are padding, and taken out. Raises BadRequest naming
+    the field, the place and the limit.
     """
     column = carried(manifest)
     try:
-        sequences = _DECODERS[column.kind].decode(body).sequences
+        found = _DECODERS[column.kind].decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         _explain(body, manifest, max_tokens, str(error))
+    sequences = found.sequences
+    if found.mask is not None:
+        _check_mask(found.mask, sequences)
+        sequences = [list(compress(s, row)) for s, row in zip(sequences, found.mask, strict=True)]
     _check_lengths([len(s) for s in sequences], manifest, max_tokens)
     try:
         arrays = [_array(s, column) for s in sequences]
@@ -109,19 +120,37 @@ def _fits(array: Array, column: Column) -> bool:
 
 def _explain(body: bytes, manifest: Manifest, max_tokens: int, fallback: str) -> NoReturn:
     """Raise BadRequest for the first thing that is wrong with a body."""
-    sequences = _sequences(body)
+    sequences, mask = _sequences(body)
     for i, sequence in enumerate(sequences):
         if not isinstance(sequence, list):
             raise BadRequest(f"{FIELD}[{i}]: must be a list of tokens, not {_kind(sequence)}")
-    _check_lengths([len(s) for s in sequences], manifest, max_tokens)
+    if mask is None:
+        mask = [[1] * len(sequence) for sequence in sequences]
+    _check_mask(mask, sequences)
+    _check_lengths([sum(map(bool, row)) for row in mask], manifest, max_tokens)
     for i, sequence in enumerate(sequences):
         for j, token in enumerate(sequence):
-            _check_token(token, carried(manifest), f"{FIELD}[{i}][{j}]")
+            if mask[i][j]:
+                _check_token(token, carried(manifest), f"{FIELD}[{i}][{j}]")
     raise BadRequest(f"{FIELD}: {fallback}")
 
 
-def _sequences(body: bytes) -> list[Any]:
-    """The list in the one field of a body."""
+def _check_mask(mask: Any, sequences: list[Any]) -> None:
+    """Raise BadRequest unless there is a 0 or 1 for every token."""
+    if not isinstance(mask, list) or len(mask) != len(sequences):
+        found = len(mask) if isinstance(mask, list) else _kind(mask)
+        raise BadRequest(f"{MASK}: {found} rows for {len(sequences)} sequences")
+    for i, (row, sequence) in enumerate(zip(mask, sequences, strict=True)):
+        if not isinstance(row, list) or len(row) != len(sequence):
+            found = len(row) if isinstance(row, list) else _kind(row)
+            raise BadRequest(f"{MASK}[{i}]: {found} values for {len(sequence)} tokens")
+        for j, value in enumerate(row):
+            if value not in (0, 1):
+                raise BadRequest(f"{MASK}[{i}][{j}]: must be 0 or 1")
+
+
+def _sequences(body: bytes) -> tuple[list[Any], Any]:
+    """The sequences of a body, and its mask."""
     try:
         found = msgspec.json.decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
@@ -129,14 +158,14 @@ def _sequences(body: bytes) -> list[Any]:
     if not isinstance(found, dict):
         raise BadRequest(f'the body must be a JSON object {{"{FIELD}": [...]}}')
     for key in found:
-        if key != FIELD:
+        if key not in (FIELD, MASK):
             raise BadRequest(f"unknown field {key[:40]!r}; the field is {FIELD!r}")
     if FIELD not in found:
         raise BadRequest(f"missing field {FIELD!r}")
     if not isinstance(found[FIELD], list):
         raise BadRequest(f"{FIELD}: must be a list of sequences, not {_kind(found[FIELD])}")
     sequences: list[Any] = found[FIELD]
-    return sequences
+    return sequences, found.get(MASK)
 
 
 def _check_token(token: Any, column: Column, where: str) -> None:

@@ -113,3 +113,44 @@ def test_any_json_is_read_or_refused(value: object, of: Manifest) -> None:
         except BadRequest:
             continue
         assert all(np.isfinite(a).all() for a in arrays)
+
+
+def test_a_mask_takes_padding_out_whatever_it_holds() -> None:
+    body = {
+        "sequences": [[1, 9, 99, 99], [7, 5, 5, -1]],
+        "mask": [[1, 1, 0, 0], [True, 0, 1, False]],
+    }
+    found = read(json.dumps(body), IDS)
+    assert [array.tolist() for array in found] == [[1, 9], [7, 5]]
+
+
+@given(st.lists(st.tuples(ROWS, st.integers(0, 5)), min_size=1, max_size=5))
+def test_padded_vectors_with_a_mask_are_the_unpadded_ones(drawn: list[tuple]) -> None:  # type: ignore[type-arg]
+    padded = [rows + [[0.0, 0.0]] * more for rows, more in drawn]
+    mask = [[1] * len(rows) + [0] * more for rows, more in drawn]
+    found = read(json.dumps({"sequences": padded, "mask": mask}))
+    wanted = read(json.dumps({"sequences": [rows for rows, _ in drawn]}))
+    for array, other in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(array, other)
+
+
+@pytest.mark.parametrize(
+    ("mask", "message"),
+    [
+        ("[[1, 1]]", r"mask: 1 rows for 2 sequences"),
+        ("5", r"mask: a number rows for 2 sequences"),
+        ("[[1, 1], [1]]", r"mask\[1\]: 1 values for 2 tokens"),
+        ("[[1, 1], 3]", r"mask\[1\]: a number values for 2 tokens"),
+        ("[[1, 1], [1, 2]]", r"mask\[1\]\[1\]: must be 0 or 1"),
+        ('[[1, 1], [1, "x"]]', r"mask\[1\]\[1\]: must be 0 or 1"),
+        ("[[1, 1], [1, 1]]", r"sequences\[1\]\[1\]: id 99 is outside 1..9"),
+    ],
+)
+def test_a_mask_that_does_not_fit_is_refused_by_place(mask: str, message: str) -> None:
+    with pytest.raises(BadRequest, match=message):
+        read(f'{{"sequences": [[1, 9], [7, 99]], "mask": {mask}}}', IDS)
+
+
+def test_lengths_are_those_without_padding() -> None:
+    body = json.dumps({"sequences": [[1] * 50, [2] * 50], "mask": [[1] + [0] * 49] * 2})
+    assert [len(array) for array in read(body, IDS, most=2)] == [1, 1]
