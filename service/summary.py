@@ -47,6 +47,28 @@ class Fold:
         every = top[np.repeat(np.arange(len(first)), np.diff(first, append=len(owner)))]
         return parts | {"weighted": _scaled(parts["weighted"], parts["top"], every)}
 
+    @property
+    def state(self) -> dict[str, Array]:
+        """What there is so far, (N, ...) each, to be kept and read again: nothing is rounded."""
+        return {name: values.copy() for name, values in self._state.items()}
+
+    @classmethod
+    def of(cls, spec: Summary, state: dict[str, Array]) -> Fold:
+        """Go on from a state that was kept."""
+        made = cls(spec, len(next(iter(state.values()))))
+        for name, values in made._state.items():
+            values[...] = state[name]
+        return made
+
+    def merge(self, later: Fold) -> None:
+        """Add the summary of the parts that come after these, made elsewhere.
+
+        Maxima and whole numbers come out exactly; sums to float64's rounding, as they are added as
+        sums and not block by block.
+        """
+        state = later.state
+        self.add(state, np.arange(len(next(iter(state.values())))))
+
     def rows(self) -> dict[str, Array]:
         """The summaries as graphs read them, (N, ...) each."""
         with np.errstate(over="ignore"):  # an answer that is not finite is the wire's matter
@@ -63,7 +85,8 @@ def _nothing(spec: Summary, name: str, dtype: str) -> tuple[float, str]:
 
 def _scaled(weighted: Array, top: Array, to: Array) -> Array:
     """Sums under one maximum as if it had been another; of no token there is none."""
-    power = np.where(np.isfinite(top), np.ceil(top) - np.ceil(to), 0).astype(np.int32)
+    some, power = np.isfinite(top), np.zeros(top.shape, np.int32)
+    power[some] = np.ceil(top[some]) - np.ceil(to[some])
     return np.asarray(np.ldexp(weighted.astype(np.float64), power[..., None]))
 
 

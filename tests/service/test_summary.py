@@ -109,3 +109,33 @@ def test_of_no_token_there_is_nothing() -> None:
     empty = Fold(SOFTMAX, 1).rows()
     assert np.isneginf(empty["top"]).all()
     assert not empty["weighted"].any()
+
+
+@given(BLOCKS, CUTS)
+@pytest.mark.parametrize("spec", [ADD, ONE, MAX, WHOLE, SOFTMAX])
+def test_a_state_that_was_kept_goes_on_as_if_it_had_not_been(
+    spec: Summary, blocks: list[int], cuts: list[int]
+) -> None:
+    owner, n = np.repeat(np.arange(len(blocks)), blocks), len(blocks)
+    rows, fold = drawn(spec, len(owner)), Fold(spec, n)
+    for part in parts(owner, cuts):
+        fold = Fold.of(spec, fold.state)
+        fold.add({name: values[part] for name, values in rows.items()}, owner[part])
+    for name, wanted in folded(spec, rows, owner, n, []).rows().items():
+        np.testing.assert_array_equal(fold.rows()[name], wanted)
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=9))
+@pytest.mark.parametrize("spec", [ADD, ONE, MAX, WHOLE, SOFTMAX])
+def test_parts_that_were_summed_up_apart_merge(
+    spec: Summary, counts: list[tuple[int, int]]
+) -> None:
+    n, sides = len(counts), list(zip(*counts, strict=True))
+    owners = [np.repeat(np.arange(n), side) for side in sides]
+    rows = [drawn(spec, len(owner), seed) for seed, owner in enumerate(owners)]
+    first, second = (folded(spec, r, o, n, []) for r, o in zip(rows, owners, strict=True))
+    whole = Fold.of(spec, first.state)
+    whole.add(rows[1], owners[1])
+    first.merge(second)
+    for name, wanted in whole.rows().items():
+        np.testing.assert_allclose(first.rows()[name], wanted, rtol=1e-6, atol=1e-3)
