@@ -24,7 +24,7 @@ from service.session import Session
 from service.verification import Answers, answers, consistency, relative_errors
 
 MOST_PADDING = 1e-4  # by which padding may change an answer
-MOST_ISOLATION = 0.1  # by which company may, four times over
+MOST_ISOLATION = 1e-3  # by which company may, four times over: rounding is far below it
 LEAST_TOLERANCE, LEAST_ISOLATION, SLACK = 1e-5, 1e-6, 4.0
 ALONE = 64  # sequences of a case that are run alone
 GOLDEN_LENGTHS = [1, 2, 16, 17, 40, 100, 0]
@@ -177,7 +177,7 @@ class WrapVerifier:
 def isolation(findings: Sequence[Finding], threads: float) -> float:
     """What a bundle states: 0 where not a bit differed, else several times the largest difference.
 
-    threads: by how much another number of threads moved answers. Raises WrapError above a tenth.
+    threads: by how much another number of threads moved answers. WrapError above MOST_ISOLATION.
     """
     largest = float(np.max([threads, *(max(f.error, f.difference) for f in findings)]))
     if largest == 0 and not any(finding.different for finding in findings):

@@ -132,6 +132,15 @@ def mixes_its_batch() -> Any:
     return masked_mean(body=body)
 
 
+def mixes_behind_an_offset() -> Any:
+    """Adds the mean of the batch, and a number beside which it looks small."""
+    body = MEAN.replace("logits", "raw")
+    body += "index_b = Constant<value_ints = [0]>() all = ReduceMean(raw, index_b)"
+    body += " far = Constant<value_float = 100000.0>() mixed = Add(raw, all)"
+    body += " logits = Add(mixed, far)"
+    return masked_mean(body=body)
+
+
 def means(sequences: list[Array]) -> Array:
     """What masked_mean answers."""
     some = [s.sum(0, np.float64) / max(1, len(s)) for s in sequences]

@@ -24,9 +24,10 @@ def test_a_model_that_ignores_its_mask_is_refused(dims: str, tmp_path: Path) -> 
     assert left(tmp_path) == []
 
 
-def test_a_model_that_mixes_its_batch_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("model", ["mixes_its_batch", "mixes_behind_an_offset"])
+def test_a_model_that_mixes_its_batch_is_refused(model: str, tmp_path: Path) -> None:
     with pytest.raises(WrapError, match="not independent"):
-        wrapped(tmp_path, padded_models.mixes_its_batch())
+        wrapped(tmp_path, getattr(padded_models, model)())
     assert left(tmp_path) == []
 
 
