@@ -10,6 +10,7 @@ from export.cases import Case
 from service.manifest import Column, ContextColumn, IdsColumn, Manifest, VectorColumn
 from service.pack import Array, Pack
 from service.padded import PLACES
+from service.verification import allowed
 
 
 def cases(manifest: Manifest, places: int) -> list[Case]:
@@ -33,12 +34,6 @@ def cases(manifest: Manifest, places: int) -> list[Case]:
     steps = {min(round(10 ** (i / 2)), longest) for i in range(12)}
     found += [Case(f"one of {n:,}", [n]) for n in sorted(steps)]
     return [Case(c.name, allowed(manifest, c.lengths), c.repetitions) for c in found]
-
-
-def allowed(manifest: Manifest, lengths: Sequence[int]) -> list[int]:
-    """The lengths brought into the model's range."""
-    longest = manifest.max_length or max(lengths)
-    return [min(max(n, manifest.min_length), longest) for n in lengths]
 
 
 def draw(

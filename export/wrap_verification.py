@@ -13,7 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from export.cases import Case
-from export.wrap_cases import allowed, cases, draw
+from export.wrap_cases import cases, draw
 from export.wrap_file import WrapError
 from export.wrap_reference import Reference, one_line
 from service.buckets import padded_lengths
@@ -21,7 +21,7 @@ from service.bundle import Golden
 from service.manifest import Column, IdsColumn, PaddedStage
 from service.pack import Array, Pack
 from service.session import Session
-from service.verification import Answers, answers, consistency, relative_errors
+from service.verification import Answers, allowed, answers, consistency, relative_errors
 
 MOST_PADDING = 1e-4  # by which padding may change an answer
 MOST_ISOLATION = 1e-3  # by which company may, four times over: rounding is far below it

@@ -19,10 +19,10 @@ from models.foreign.state import (
     attention,
     blocks,
     feed_forward,
+    of_vectors,
     prefixed,
     tokens,
     under,
-    vectors,
 )
 from models.signature import Strict
 
@@ -77,27 +77,13 @@ def _mixing(own: Arguments, old: Mapping[str, Tensor]) -> State:
 
 
 def _alone(own: Arguments, state: Mapping[str, Tensor]) -> Adopted:
-    shape, embedding, new = vectors(own.dim, own.seq_len)
-    made = config.ModelConfig(
-        architecture="linformer",
-        signature=shape,
-        embedding=embedding,
-        blocks=(config.Block(mixing=_layer(own), residual=False),),
-        heads=(config.TokenHead(),),
-    )
-    return Adopted(made, new | prefixed(_mixing(own, state), "blocks.0.mixing."))
+    block = config.Block(mixing=_layer(own), residual=False)
+    weights = prefixed(_mixing(own, state), "blocks.0.mixing.")
+    return of_vectors("linformer", own.dim, own.seq_len, (block,), weights)
 
 
 def _net(own: Arguments, state: Mapping[str, Tensor]) -> Adopted:
-    shape, embedding, new = vectors(own.dim, own.seq_len)
-    made = config.ModelConfig(
-        architecture="linformer",
-        signature=shape,
-        embedding=embedding,
-        blocks=_blocks(own),
-        heads=(config.TokenHead(),),
-    )
-    return Adopted(made, new | _body(own, state))
+    return of_vectors("linformer", own.dim, own.seq_len, _blocks(own), _body(own, state))
 
 
 def _words(own: Arguments, state: Mapping[str, Tensor]) -> Adopted:

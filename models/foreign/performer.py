@@ -22,10 +22,10 @@ from models.foreign.state import (
     blocks,
     feed_forward,
     halves,
+    of_vectors,
     prefixed,
     tokens,
     under,
-    vectors,
 )
 from models.signature import Strict
 
@@ -100,27 +100,13 @@ class _Reader:
 
     def alone(self, state: Mapping[str, Tensor]) -> Adopted:
         """SelfAttention."""
-        shape, embedding, new = vectors(self.own.dim, None)
-        made = config.ModelConfig(
-            architecture="performer",
-            signature=shape,
-            embedding=embedding,
-            blocks=(config.Block(mixing=self._layer(state), residual=False),),
-            heads=(config.TokenHead(),),
-        )
-        return Adopted(made, new | prefixed(self._mixing(state, 1.0), "blocks.0.mixing."))
+        block = config.Block(mixing=self._layer(state), residual=False)
+        weights = prefixed(self._mixing(state, 1.0), "blocks.0.mixing.")
+        return of_vectors("performer", self.own.dim, None, (block,), weights)
 
     def net(self, state: Mapping[str, Tensor]) -> Adopted:
         """Performer."""
-        shape, embedding, new = vectors(self.own.dim, None)
-        made = config.ModelConfig(
-            architecture="performer",
-            signature=shape,
-            embedding=embedding,
-            blocks=self._blocks(state),
-            heads=(config.TokenHead(),),
-        )
-        return Adopted(made, new | self._body(state))
+        return of_vectors("performer", self.own.dim, None, self._blocks(state), self._body(state))
 
     def words(self, state: Mapping[str, Tensor]) -> Adopted:
         """PerformerLM."""

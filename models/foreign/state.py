@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from models.config import Embedding, ModelConfig
+from models.config import Block, Embedding, ModelConfig, TokenHead
 from models.signature import IdsColumn, Output, Signature, VectorColumn
 
 State = dict[str, Tensor]
@@ -92,8 +92,10 @@ def feed_forward(old: Mapping[str, Tensor], gated: bool, gain: Tensor | float = 
     }
 
 
-def vectors(dim: int, longest: int | None) -> tuple[Signature, Embedding, State]:
-    """A model without an embedding of its own: tokens are hidden tokens, taken as they are."""
+def of_vectors(
+    architecture: str, dim: int, longest: int | None, blocks: tuple[Block, ...], weights: State
+) -> Adopted:
+    """A model without an embedding or a head of its own: tokens are hidden tokens, as they are."""
     shape = Signature(
         columns=(VectorColumn(width=dim),),
         outputs=(Output(per="token", width=dim),),
@@ -103,7 +105,14 @@ def vectors(dim: int, longest: int | None) -> tuple[Signature, Embedding, State]
         "embed.columns.columns.0.mean": torch.zeros(dim),
         "embed.columns.columns.0.std": torch.ones(dim),
     }
-    return shape, Embedding(standardise=False), state
+    made = ModelConfig(
+        architecture=architecture,
+        signature=shape,
+        embedding=Embedding(standardise=False),
+        blocks=blocks,
+        heads=(TokenHead(),),
+    )
+    return Adopted(made, state | weights)
 
 
 def tokens(count: int, longest: int) -> Signature:
