@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-PACKAGES := models export service benchmarks experiments tests
+PACKAGES := models export service benchmarks experiments tests docs
 SOURCES := pyproject.toml constraints.txt
 EXPERIMENTS := scaling compiled discontinuous approximation latent_dim figure1 figure2 architectures \
                copying trained

@@ -1,66 +1,130 @@
-"""Reads a request body within its limits, before anything looks inside."""
+"""Reads request bodies within their limits, before anything looks inside."""
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 
 from starlette.requests import ClientDisconnect, Request
 
-from service.errors import BadRequest, ClientGone, SlowBody, TooLarge, UnsupportedMedia
+from service.encoding import inflate
+from service.errors import BadRequest, ClientGone, QueueFull, SlowBody, TooLarge
+from service.protocol import CHUNKS
 
-JSON = "application/json"
 LINGER_SECONDS = 5.0
+GRACE_SECONDS = 5.0  # before the rate counts: for the time a connection takes to come to speed
+LARGE_BYTES = 100_000
 
 
-async def read_json_body(request: Request, max_bytes: int, seconds: float) -> bytes:
-    """The raw body of a JSON request.
+@dataclass(frozen=True, slots=True)
+class BodyLimits:
+    """Of one body: bytes as sent and inflated, seconds, bytes per second, chunks; of all: bytes."""
 
-    Raises TooLarge (also for a chunked body without a length), SlowBody, ClientGone,
-    UnsupportedMedia, and BadRequest for an empty one. A missing Content-Type means JSON. What is
-    wrong with the headers is said after the body has come: a client that is still writing when
-    its connection closes never reads the answer.
-    """
-    try:
-        async with asyncio.timeout(seconds):
-            body = await _collect(request, max_bytes)
-    except ClientDisconnect as error:
-        raise ClientGone("the client left before its body had arrived") from error
-    except TimeoutError as error:
-        raise SlowBody(f"the body did not arrive within {seconds:g} seconds") from error
-    if body is None:
-        await _let_finish(request, min(seconds, LINGER_SECONDS))
-        raise TooLarge(f"the body is larger than the limit of {max_bytes} bytes")
-    _check_media(request)
-    if not body:
-        raise BadRequest("the body is empty; a JSON object is needed")
-    return body
+    bytes: int
+    inflated_bytes: int
+    in_flight_bytes: int
+    seconds: float
+    bytes_per_second: float
+    chunks: int
 
 
-def _check_media(request: Request) -> None:
-    kind = (request.headers.get("content-type") or JSON).partition(";")[0].strip().lower()
-    if kind != JSON:
-        raise UnsupportedMedia(f"Content-Type {kind[:80]!r} is not supported; send {JSON}")
-    encoding = request.headers.get("content-encoding", "identity").strip().lower()
-    if encoding != "identity":
-        raise UnsupportedMedia(
-            f"Content-Encoding {encoding[:80]!r} is not supported; send the body as it is"
-        )
+class Bodies:
+    """Receives bodies, and holds no more of them at a time than it may."""
+
+    def __init__(self, limits: BodyLimits) -> None:
+        self._limits = limits
+        self.in_flight = 0
+
+    @asynccontextmanager
+    async def receive(self, request: Request) -> AsyncIterator[bytes | bytearray]:
+        """A request's body, inflated; it counts as in flight until the block is left.
+
+        Raises TooLarge, SlowBody, ClientGone, QueueFull, UnsupportedMedia and BadRequest. What is
+        wrong with a body is said after it has come: a client that is still writing when its
+        connection closes never reads the answer.
+        """
+        held = Held(self, self._limits.in_flight_bytes)
+        try:
+            body: bytes | bytearray = await self._collect(request, held)
+            encoding = request.headers.get("content-encoding", "identity").strip().lower()
+            if encoding != "identity":
+                body = await self._inflated(body, encoding, held)
+            yield body
+        finally:
+            held.release()
+
+    async def _collect(self, request: Request, held: Held) -> bytearray:
+        """The body as it was sent."""
+        body = bytearray()
+        try:
+            await self._fill(body, request, held)
+        except ClientDisconnect as error:
+            raise ClientGone("the client left before its body had arrived") from error
+        except TimeoutError as error:
+            raise SlowBody(
+                f"{len(body)} bytes of the body arrived in time; allowed are "
+                f"{self._limits.seconds:g} seconds, at {self._limits.bytes_per_second:g} bytes "
+                "per second or more"
+            ) from error
+        except (TooLarge, QueueFull, BadRequest):
+            await _let_finish(request, min(self._limits.seconds, LINGER_SECONDS))
+            raise
+        return body
+
+    async def _fill(self, body: bytearray, request: Request, held: Held) -> None:
+        limits, start = self._limits, asyncio.get_running_loop().time()
+        length = request.headers.get("content-length", "")
+        self._check_size(int(length[:19]) if length.isdigit() else 0)
+        latest, grace = start + limits.seconds, min(start + GRACE_SECONDS, start + limits.seconds)
+        async with asyncio.timeout_at(grace) as deadline:
+            more = True
+            while more:
+                chunk, more = await _receive(request)
+                body += chunk
+                held.take(len(chunk))
+                self._check_size(len(body))
+                self._check_chunks(request)
+                deadline.reschedule(min(latest, grace + len(body) / limits.bytes_per_second))
+
+    def _check_size(self, size: int) -> None:
+        if size > self._limits.bytes:
+            raise TooLarge(f"the body is larger than the limit of {self._limits.bytes} bytes")
+
+    def _check_chunks(self, request: Request) -> None:
+        chunks = request.scope.get("state", {}).get(CHUNKS, 0)
+        if chunks > self._limits.chunks:
+            raise BadRequest(f"the body comes in more than {self._limits.chunks} chunks")
+
+    async def _inflated(self, body: bytes | bytearray, encoding: str, held: Held) -> bytes:
+        most = self._limits.inflated_bytes
+        if len(body) < LARGE_BYTES:
+            inflated = inflate(body, encoding, most)
+        else:
+            inflated = await asyncio.to_thread(inflate, body, encoding, most)
+        held.take(len(inflated))
+        return inflated
 
 
-async def _collect(request: Request, max_bytes: int) -> bytes | None:
-    """The body, or None as soon as it is known to be too large."""
-    length = request.headers.get("content-length", "")
-    if length.isdigit() and int(length) > max_bytes:
-        return None
-    body = bytearray()
-    while True:
-        chunk, more = await _receive(request)
-        body += chunk
-        if len(body) > max_bytes:
-            return None
-        if not more:
-            return bytes(body)
+class Held:
+    """What one request holds of the bytes in flight."""
+
+    def __init__(self, bodies: Bodies, most: int) -> None:
+        self._bodies, self._most, self._bytes = bodies, most, 0
+
+    def take(self, count: int) -> None:
+        """Count so many more; QueueFull when they do not fit. Alone, a request always fits."""
+        others = self._bodies.in_flight - self._bytes
+        if others and self._bodies.in_flight + count > self._most:
+            raise QueueFull(f"requests in flight hold {others} bytes; the limit is {self._most}")
+        self._bytes += count
+        self._bodies.in_flight += count
+
+    def release(self) -> None:
+        """Give all of them back."""
+        self._bodies.in_flight -= self._bytes
+        self._bytes = 0
 
 
 async def _let_finish(request: Request, seconds: float) -> None:

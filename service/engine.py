@@ -13,17 +13,18 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
 from typing import Protocol
+
+import numpy as np
 
 from service.errors import NotServing, StepFailed
 from service.manifest import Manifest
 from service.pack import Array, Pack
-from service.scheduler import Job, Part, Scheduler, Step
+from service.scheduler import DEFAULT_PRIORITY, Job, Part, Scheduler, Step
 
 AHEAD = 2  # steps handed to the runner: the one that runs and the one that waits
 
-Outputs = dict[str, list[Array]]  # output name -> one array per sequence
+Outputs = dict[str, Array]  # output name -> (T, width) or (N, width)
 
 log = logging.getLogger("sumserve.engine")
 
@@ -39,7 +40,7 @@ class Runs(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One request's outputs, and where its time went."""
+    """One request's outputs, in order of its sequences, and where its time went."""
 
     outputs: Outputs
     queue_ms: float
@@ -50,7 +51,7 @@ class Answer:
 class Request(Job):
     """A job with its tokens, and the future that its client awaits."""
 
-    sequences: Sequence[Array] = ()
+    pack: Pack = field(kw_only=True)
     submitted: float = 0.0
     started: float | None = None
     computed: float = 0.0
@@ -82,17 +83,18 @@ class Engine:
         self._running: set[asyncio.Future[Outcome]] = set()
         self._open: set[Request] = set()
         self._closed = False
+        self.ran: Callable[[str, int, float], None] = _nothing  # model, sequences, seconds
 
-    async def predict(self, model: str, sequences: Sequence[Array]) -> Answer:
+    async def predict(self, model: str, pack: Pack, priority: int = DEFAULT_PRIORITY) -> Answer:
         """Queue one request and wait for its answer.
 
         Raises QueueFull, NotServing once the engine is closed, and StepFailed when the model
-        fails on this request.
+        fails on this request. Cancelled, it leaves the queue.
         """
         if self._closed:
             raise NotServing("the server is shutting down")
-        lengths = [len(s) for s in sequences]
-        request = Request(model, lengths, sequences=sequences, missing=len(lengths))
+        lengths = pack.lengths.tolist()
+        request = Request(model, lengths, priority, pack=pack, missing=len(lengths))
         request.submitted = self._clock()
         self._scheduler.add(request)
         self._open.add(request)
@@ -142,21 +144,21 @@ class Engine:
 
     def _run_parts(self, model: str, parts: Sequence[Part]) -> list[Outputs | Exception]:
         session = self._sessions[model]
-        column = session.manifest.columns[0].name
-        sequences = [s for p in parts for s in _request(p).sequences[p.first : p.last]]
-        pack = Pack.of(column, sequences)
-        found = session.run(pack)
+        packs = [_request(part).pack.part(part.first, part.last) for part in parts]
+        found = session.run(Pack.join(packs))
+        ends = {
+            "token": np.cumsum([pack.tokens for pack in packs])[:-1],
+            "sequence": np.cumsum([len(pack.lengths) for pack in packs])[:-1],
+        }
         outputs = session.manifest.outputs
-        rows = {o.name: iter(pack.per_sequence(found[o.name], o.per)) for o in outputs}
-        return [
-            {name: list(islice(values, part.last - part.first)) for name, values in rows.items()}
-            for part in parts
-        ]
+        rows = {o.name: np.split(found[o.name], ends[o.per]) for o in outputs}
+        return [{name: own[i] for name, own in rows.items()} for i in range(len(parts))]
 
     def _deliver(self, step: Step, future: asyncio.Future[Outcome]) -> None:
         """On the loop: give each part's result to its request, then hand out the next step."""
         self._running.discard(future)
         outcome = future.result()
+        self.ran(step.model, sum(p.last - p.first for p in step.parts), outcome.seconds)
         for part, result in zip(step.parts, outcome.results, strict=True):
             self._settle(_request(part), part, result, outcome)
         self._dispatch()
@@ -176,6 +178,10 @@ class Engine:
             request.future.set_result(_answer(request))
 
 
+def _nothing(model: str, sequences: int, seconds: float) -> None:
+    """Nobody counts the steps."""
+
+
 def _request(part: Part) -> Request:
     assert isinstance(part.job, Request)
     return part.job
@@ -189,6 +195,9 @@ def _fail(request: Request, error: Exception) -> None:
 def _answer(request: Request) -> Answer:
     """Parts come back in order: a request's next part is formed after its last one."""
     assert request.started is not None
-    outputs = {name: [s for d in request.done for s in d[name]] for name in request.done[0]}
+    first, *others = request.done
+    outputs = first
+    if others:
+        outputs = {name: np.concatenate([d[name] for d in request.done]) for name in first}
     queued = request.started - request.submitted
     return Answer(outputs, queued * 1e3, request.computed * 1e3)

@@ -15,7 +15,8 @@
         ├── QueueFull        429  with Retry-After
         ├── ClientGone       499  for the log: nobody reads the answer
         ├── StepFailed       500
-        └── NotServing       503  with Retry-After
+        ├── NotServing       503  with Retry-After
+        └── DeadlinePassed   504
 
 Messages of ServiceErrors reach the client: they name fields and limits, never paths.
 """
@@ -76,7 +77,7 @@ class SlowBody(ServiceError):
 
 
 class TooLarge(ServiceError):
-    """The body is larger than the limit; what is left of it is not read."""
+    """The body is larger than the limit."""
 
     status = 413
     headers: ClassVar[dict[str, str]] = {"Connection": "close"}
@@ -103,6 +104,12 @@ class ClientGone(ServiceError):
 
 class StepFailed(ServiceError):
     """The model failed on this request's own input."""
+
+
+class DeadlinePassed(ServiceError):
+    """The request's own time limit passed before its answer was there."""
+
+    status = 504
 
 
 class NotServing(ServiceError):

@@ -7,7 +7,7 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
-from service.answer import dumps
+from service.wires.json_answer import dumps
 
 
 class JsonFormatter(logging.Formatter):

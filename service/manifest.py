@@ -211,6 +211,9 @@ class Manifest(Strict):
         for what in ((*self.columns, *self.context), self.outputs):
             if len({own.name for own in what}) < len(what):
                 raise ValueError(f"names must differ: {', '.join(own.name for own in what)}")
+        beside = {f"{o.name}.{what}" for o in self.outputs for what in ("label", "probability")}
+        for taken in beside & {output.name for output in self.outputs}:
+            raise ValueError(f"outputs: {taken} is what another output's classes are called")
         for variant in self.variants:
             if variant.figures.keys() != variant.figures_fp32.keys():
                 raise ValueError(f"variants: {variant.name} has figures that float32 has not")

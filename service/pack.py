@@ -38,7 +38,9 @@ class Pack:
 
     @classmethod
     def join(cls, packs: Sequence[Pack]) -> Pack:
-        """Packs of the same columns, one after the other."""
+        """Packs of the same columns, one after the other; a single one is not copied."""
+        if len(packs) == 1:
+            return packs[0]
         return cls(
             {n: np.concatenate([p.columns[n] for p in packs]) for n in packs[0].columns},
             np.concatenate([p.lengths for p in packs]),
@@ -69,6 +71,16 @@ class Pack:
     def per_sequence(self, rows: Array, per: Literal["token", "sequence"]) -> list[Array]:
         """Rows per token or per sequence -> one array per sequence."""
         return self.split(rows) if per == "token" else list(rows)
+
+    def part(self, first: int, last: int) -> Pack:
+        """Sequences ``first..last`` (last excluded), as views."""
+        if (first, last) == (0, len(self.lengths)):
+            return self
+        start = int(self.lengths[:first].sum())
+        tokens = slice(start, start + int(self.lengths[first:last].sum()))
+        columns = {name: values[tokens] for name, values in self.columns.items()}
+        context = {name: values[first:last] for name, values in self.context.items()}
+        return Pack(columns, self.lengths[first:last], context)
 
     def take(self, chosen: Array) -> Pack:
         """The chosen sequences (M,), in that order, as a pack of their own."""

@@ -1,8 +1,8 @@
 """Chooses what runs next: pure policy, in tokens. Knows no HTTP, no numpy, no clock, no thread.
 
-Jobs of one model wait in one queue. A step takes sequences from the jobs at its front until the
-token budget is full; a job that is not finished by then goes to the back, so a long job shares
-every step with the others. Models take turns.
+Jobs of one model and priority wait in one queue. A step takes sequences from the jobs at its front
+until the token budget is full; a job that is not finished by then goes to the back, so a long job
+shares every step with the others. Models take turns; a priority waits for those before it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 
 from service.errors import QueueFull
 
+DEFAULT_PRIORITY = 2**31  # after all that name one: 1 is the highest
+
 
 @dataclass(eq=False, slots=True)
 class Job:
@@ -20,12 +22,18 @@ class Job:
 
     model: str
     lengths: Sequence[int]
-    taken: int = 0
+    priority: int = DEFAULT_PRIORITY
+    taken: int = field(default=0, init=False)
     cost: int = field(init=False)
 
     def __post_init__(self) -> None:
         assert self.lengths, "a job has at least one sequence"
         self.cost = sum(map(cost, self.lengths))
+
+    @property
+    def queue(self) -> tuple[str, int]:
+        """Which queue it waits in."""
+        return self.model, self.priority
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +63,7 @@ class Scheduler:
 
     def __init__(self, step_tokens: int, queue_tokens: int) -> None:
         self._step_tokens, self._queue_tokens = step_tokens, queue_tokens
-        self._queues: dict[str, deque[Job]] = {}
+        self._queues: dict[tuple[str, int], deque[Job]] = {}
         self.waiting_tokens = 0
 
     def add(self, job: Job) -> None:
@@ -66,27 +74,27 @@ class Scheduler:
                 f"limit of {self._queue_tokens}"
             )
         self.waiting_tokens += job.cost
-        self._queues.setdefault(job.model, deque()).append(job)
+        self._queues.setdefault(job.queue, deque()).append(job)
 
     def remove(self, job: Job) -> None:
         """Forget a job; what is already in a step is not recalled."""
-        queue = self._queues.get(job.model, deque())
+        queue = self._queues.get(job.queue, deque())
         if job in queue:
             queue.remove(job)
             self.waiting_tokens -= sum(map(cost, job.lengths[job.taken :]))
             if not queue:
-                del self._queues[job.model]
+                del self._queues[job.queue]
 
     def next_step(self) -> Step | None:
         """The next step, or None when nothing waits. At least one sequence, then up to budget."""
         if not self._queues:
             return None
-        model, queue = next(iter(self._queues.items()))
-        del self._queues[model]
+        key = min(self._queues, key=lambda key: key[1])  # of equal ones that which waits longest
+        queue = self._queues.pop(key)
         parts = self._fill(queue)
         if queue:
-            self._queues[model] = queue  # behind the other models
-        return Step(model, tuple(parts))
+            self._queues[key] = queue  # behind the other models
+        return Step(key[0], tuple(parts))
 
     def _fill(self, queue: deque[Job]) -> list[Part]:
         parts: list[Part] = []

@@ -67,13 +67,60 @@ class Prediction(BaseModel):
 
 
 class Sequences(BaseModel):
-    """Sequences of unequal length: lists of vectors or of ids, as the model's column says.
+    """Sequences of unequal length.
 
-    Padded ones come with a mask: 1 for every token, 0 for what is to be left out.
+    Of a model with one column, lists of its vectors, numbers or ids; of others, objects with a list
+    per column and a value per context column. Padded ones come with a mask: 1 for every token, 0
+    for what is to be left out.
     """
 
-    sequences: list[list[list[float]]] | list[list[int]]
+    sequences: list[list[Any]] | list[dict[str, Any]]
     mask: list[list[bool]] | None = None
+
+
+class InputTensor(BaseModel):
+    """An input: its numbers in ``data``, or behind the JSON and counted by binary_data_size."""
+
+    name: str
+    shape: list[int]
+    datatype: str
+    parameters: dict[str, str | int | float | bool] | None = None
+    data: list[Any] | None = None
+
+
+class RequestedOutput(BaseModel):
+    """An output that is asked for; parameters: binary_data, classification."""
+
+    name: str
+    parameters: dict[str, str | int | float | bool] | None = None
+
+
+class InferRequest(BaseModel):
+    """An Open Inference Protocol request; parameters: timeout, priority, pad_value."""
+
+    id: str | None = None
+    parameters: dict[str, str | int | float | bool] | None = None
+    inputs: list[InputTensor]
+    outputs: list[RequestedOutput] | None = None
+
+
+class OutputTensor(BaseModel):
+    """An output, its numbers in row-major order, or behind the JSON."""
+
+    name: str
+    shape: list[int]
+    datatype: str
+    parameters: dict[str, str | int | float | bool] | None = None
+    data: list[Any] | None = None
+
+
+class InferResponse(BaseModel):
+    """An Open Inference Protocol response."""
+
+    model_name: str
+    model_version: str
+    id: str | None = None
+    outputs: list[OutputTensor]
 
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -81,13 +128,30 @@ def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": Error} for status in statuses}
 
 
+def _body(**media: Any) -> dict[str, Any]:
+    """A request body by its media types."""
+    content = {kind: {"schema": schema} for kind, schema in media.items()}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+BINARY = {"type": "string", "format": "binary"}
 PREDICT: dict[str, Any] = {
     "response_model": Prediction,
     "responses": errors(400, 404, 408, 413, 415, 429, 500, 503),
-    "openapi_extra": {
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": Sequences.model_json_schema()}},
+    "openapi_extra": _body(
+        **{
+            "application/json": Sequences.model_json_schema(),
+            "application/vnd.apache.arrow.stream": BINARY,
         }
-    },
+    ),
+}
+INFER: dict[str, Any] = {
+    "response_model": InferResponse,
+    "responses": errors(400, 404, 408, 413, 415, 429, 500, 503, 504),
+    "openapi_extra": _body(
+        **{
+            "application/json": InferRequest.model_json_schema(),
+            "application/octet-stream": BINARY,
+        }
+    ),
 }

@@ -11,18 +11,19 @@ from types import FrameType
 
 import uvicorn
 
-from service.api import Service, create_app
+from service.api import create_app
+from service.application import Service
 from service.bundle import find_bundles, open_named
 from service.engine import Engine
 from service.errors import StartupError
 from service.graph import Options
+from service.protocol import Protocol
 from service.readiness import Readiness
 from service.runtime import Threads
 from service.scheduler import Scheduler
 from service.session import Session
 from service.settings import Settings
 from service.verification import check_golden
-from service.wire import carried
 
 CANNOT_START = 3  # uvicorn's exit code when it cannot listen
 LAST_STEP_SECONDS = 30  # after the drain: for the steps that run, and for writing answers
@@ -39,7 +40,7 @@ def serve(settings: Settings) -> None:
         host=settings.host,
         port=settings.port,
         loop="uvloop",
-        http="httptools",
+        http=Protocol,
         ws="none",
         log_config=None,
         access_log=False,
@@ -68,7 +69,6 @@ def load(settings: Settings) -> Service:
     sessions: dict[str, Session] = {}
     for folder in find_bundles(settings.models):
         bundle = open_named(folder)
-        carried(bundle.manifest)
         session = Session(bundle, options)
         error = check_golden(bundle, session)
         name, version = bundle.manifest.name, bundle.manifest.version

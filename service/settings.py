@@ -9,9 +9,11 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
+from service.body import BodyLimits
 from service.columns import Strict
 from service.errors import SettingsError
 from service.pack import SLICE_TOKENS
+from service.wires.validation import Limits
 
 PREFIX = "SUMSERVE_"
 
@@ -31,8 +33,23 @@ class Settings(Strict):
     slice_tokens: int = Field(SLICE_TOKENS, ge=1, description="tokens in one call of a graph")
     queue_tokens: int = Field(4_000_000, ge=1, description="tokens waiting before 429")
     max_request_tokens: int = Field(1_000_000, ge=1, description="most tokens in one request")
-    max_body_bytes: int = Field(64 * 2**20, ge=1, description="largest request body")
+    max_request_sequences: int = Field(65_536, ge=1, description="most sequences in one request")
+    max_request_tensors: int = Field(
+        512, ge=1, description="most input tensors, output tensors or Arrow columns in one request"
+    )
+    max_json_depth: int = Field(64, ge=8, le=1000, description="deepest nesting of a JSON body")
+    max_body_bytes: int = Field(64 * 2**20, ge=1, description="largest request body as sent")
+    max_inflated_bytes: int = Field(
+        64 * 2**20, ge=1, description="largest request body once it is decompressed"
+    )
+    max_in_flight_bytes: int = Field(
+        512 * 2**20, ge=1, description="bodies held at a time, in all, before 429"
+    )
+    max_body_chunks: int = Field(65_536, ge=1, description="most chunks of a chunked body")
     body_seconds: float = Field(60, gt=0, description="longest a body may take to arrive")
+    body_bytes_per_second: float = Field(
+        1000, gt=0, description="slowest a body may arrive after its first seconds, before 408"
+    )
     grace_seconds: float = Field(
         5, ge=0, description="after SIGTERM: time still served, so balancers see it is not ready"
     )
@@ -45,6 +62,26 @@ class Settings(Strict):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="least severe log line written"
     )
+
+    def body_limits(self) -> BodyLimits:
+        """What is allowed of bodies before anything looks inside."""
+        return BodyLimits(
+            self.max_body_bytes,
+            self.max_inflated_bytes,
+            self.max_in_flight_bytes,
+            self.body_seconds,
+            self.body_bytes_per_second,
+            self.max_body_chunks,
+        )
+
+    def request_limits(self) -> Limits:
+        """What is allowed in one request."""
+        return Limits(
+            self.max_request_tokens,
+            self.max_request_sequences,
+            self.max_request_tensors,
+            self.max_json_depth,
+        )
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:

@@ -6,14 +6,16 @@ from typing import Literal
 
 import numpy as np
 
-from service.api import Service
+from service.application import Service
 from service.engine import Engine
 from service.manifest import (
     Architecture,
     Column,
     IdsColumn,
     Manifest,
+    NumericColumn,
     Output,
+    TimeColumn,
     TokenStage,
     VectorColumn,
 )
@@ -21,6 +23,7 @@ from service.pack import Array, Pack
 from service.readiness import Readiness
 from service.scheduler import Scheduler
 from service.settings import Settings
+from service.wires.validation import Limits
 
 
 def manifest(
@@ -53,6 +56,28 @@ def manifest(
     )
 
 
+def events() -> Manifest:
+    """A manifest of every kind of column, with two outputs."""
+    columns = (
+        NumericColumn(name="amount", missing=True),
+        IdsColumn(name="kind", low=0, high=2, unknown=True, labels=("buy", "sell", "hold")),
+        IdsColumn(name="code", low=-1, high=1),
+        TimeColumn(name="time"),
+        VectorColumn(name="where", width=2),
+    )
+    context = (
+        NumericColumn(name="age"),
+        IdsColumn(name="land", low=0, high=1, labels=("ch", "pt")),
+        VectorColumn(name="home", width=2),
+    )
+    outputs = (
+        Output(name="y", per="token", width=2),
+        Output(name="risk", per="sequence", width=2, labels=("low", "high")),
+    )
+    changed = {"columns": columns, "context": context, "outputs": outputs}
+    return manifest("events").model_copy(update=changed)
+
+
 class Summing:
     """Answers each sequence with the sum of its tokens; with labels, logits (sum, 0)."""
 
@@ -73,6 +98,8 @@ MANIFESTS = {
     "ids": manifest("ids", ids=(1, 9)),
     "labelled": manifest("labelled", labels=("yes", "no")),
 }
+EVENTS = events()
+LIMITS = Limits(tokens=100, sequences=50, tensors=16, json_depth=16)
 
 
 def service(**settings: object) -> Service:

@@ -1,32 +1,49 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import pytest
 from starlette.requests import Request
 from starlette.types import Message
 
-from service.body import read_json_body
-from service.errors import ClientGone, SlowBody, TooLarge
+from service import body as module
+from service.body import Bodies, BodyLimits
+from service.errors import BadRequest, ClientGone, QueueFull, SlowBody, TooLarge, UnsupportedMedia
+from service.protocol import CHUNKS
+
+LIMITS = BodyLimits(
+    bytes=10, inflated_bytes=100, in_flight_bytes=40, seconds=5, bytes_per_second=1, chunks=3
+)
+
+
+def a_request(
+    messages: Iterable[Message], headers: dict[str, str] | None = None, chunks: int = 0
+) -> Request:
+    """Its body arrives as these messages, and then nothing more."""
+    waiting = iter(messages)
+
+    async def receive() -> Message:
+        for message in waiting:
+            return message
+        return await asyncio.Future()
+
+    raw = [(k.encode(), v.encode()) for k, v in (headers or {}).items()]
+    scope = {"type": "http", "method": "POST", "headers": raw, "state": {CHUNKS: chunks}}
+    return Request(scope, receive)
 
 
 def read(
-    messages: Iterable[Message], headers: dict[str, str] | None = None, seconds: float = 5
+    messages: Iterable[Message],
+    headers: dict[str, str] | None = None,
+    limits: BodyLimits = LIMITS,
+    chunks: int = 0,
 ) -> bytes:
-    """Read a body that arrives as these messages, and then nothing more."""
-
     async def body() -> bytes:
-        waiting = iter(messages)
-
-        async def receive() -> Message:
-            for message in waiting:
-                return message
-            return await asyncio.Future()
-
-        raw = [(k.encode(), v.encode()) for k, v in (headers or {}).items()]
-        request = Request({"type": "http", "method": "POST", "headers": raw}, receive)
-        return await read_json_body(request, max_bytes=10, seconds=seconds)
+        async with Bodies(limits).receive(a_request(messages, headers, chunks)) as found:
+            return bytes(found)
 
     return asyncio.run(body())
 
@@ -64,16 +81,71 @@ def test_a_large_body_is_read_to_its_end_so_that_the_answer_arrives(
     assert taken == [0, 1, 2]
 
 
-def test_a_large_body_that_never_ends_is_refused_all_the_same() -> None:
+@pytest.mark.parametrize("length", ["3", "9" * 5000])
+def test_a_large_body_that_never_ends_is_refused_all_the_same(length: str) -> None:
     with pytest.raises(TooLarge, match="limit of 10"):
-        read([chunk(b"x" * 11, True)], {"content-length": "3"}, seconds=0.05)
+        read([chunk(b"x" * 11, True)], {"content-length": length}, replace(LIMITS, seconds=0.05))
 
 
 def test_a_body_that_does_not_arrive_is_given_up() -> None:
-    with pytest.raises(SlowBody, match=r"0\.01 seconds"):
-        read([chunk(b"1", True)], seconds=0.01)
+    with pytest.raises(SlowBody, match=r"1 bytes .* allowed are 0\.01 seconds"):
+        read([chunk(b"1", True)], limits=replace(LIMITS, seconds=0.01))
+
+
+def test_a_body_that_trickles_is_given_up_before_its_whole_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "GRACE_SECONDS", 0.02)
+    slow = replace(LIMITS, seconds=3600, bytes_per_second=100)
+    with pytest.raises(SlowBody, match="100 bytes per second or more"):
+        read([chunk(b"1", True), chunk(b"2", True)], limits=slow)
+
+
+def test_too_many_chunks_are_refused() -> None:
+    with pytest.raises(BadRequest, match="more than 3 chunks"):
+        read([chunk(b"1", True), chunk(b"2", False)], chunks=4)
+    assert read([chunk(b"1", False)], chunks=3) == b"1"
 
 
 def test_a_client_that_leaves_is_told_apart() -> None:
     with pytest.raises(ClientGone):
         read([chunk(b"1", True), {"type": "http.disconnect"}])
+
+
+def test_a_compressed_body_is_inflated_within_its_own_limit() -> None:
+    small = replace(LIMITS, bytes=100)
+    body = gzip.compress(b"x" * 100)
+    gzipped = {"content-encoding": "GZIP"}
+    assert read([chunk(body, False)], gzipped, small) == b"x" * 100
+    with pytest.raises(TooLarge, match="inflates to more than the limit of 99"):
+        read([chunk(body, False)], gzipped, replace(small, inflated_bytes=99))
+    with pytest.raises(UnsupportedMedia):
+        read([chunk(body, False)], {"content-encoding": "gzip, gzip"}, small)
+
+
+def test_bodies_in_flight_are_bounded_together_and_given_back() -> None:
+    bodies = Bodies(replace(LIMITS, in_flight_bytes=15))
+
+    async def receive(data: bytes, until: asyncio.Event) -> int:
+        async with bodies.receive(a_request([chunk(data, False)])) as found:
+            await until.wait()
+            return len(found)
+
+    async def test() -> None:
+        done = asyncio.Event()
+        first = asyncio.create_task(receive(b"x" * 10, done))
+        await asyncio.sleep(0)
+        assert bodies.in_flight == 10
+        with pytest.raises(QueueFull, match="hold 10 bytes; the limit is 15"):
+            await receive(b"x" * 6, done)
+        assert bodies.in_flight == 10
+        done.set()
+        assert await receive(b"x" * 5, done) == 5
+        assert await first == 10
+        assert bodies.in_flight == 0
+
+    asyncio.run(test())
+
+
+def test_a_body_above_the_bound_of_all_is_taken_when_it_is_alone() -> None:
+    assert read([chunk(b"x" * 9, False)], limits=replace(LIMITS, in_flight_bytes=5))

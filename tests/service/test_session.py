@@ -102,9 +102,9 @@ def test_a_pack_of_only_empty_sequences_runs(name: str, bundles: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "values", "message"),
     [
-        ("ids", np.array([1, 0, 3]), "ids: ids outside 1..5"),
-        ("ids", np.ones(301, np.int64), "sequence 0 has 301 tokens, allowed are 0 to 300"),
-        ("stack", np.zeros((0, 3), np.float32), "sequence 0 has 0 tokens, allowed are 1 to any"),
+        ("ids", np.array([1, 0, 3]), "ids, token 1: id 0 is outside 1..5"),
+        ("ids", np.ones(301, np.int64), "sequence 0: 301 tokens, the maximum is 300"),
+        ("stack", np.zeros((0, 3), np.float32), "sequence 0: 0 tokens, the minimum is 1"),
     ],
 )
 def test_what_a_graph_would_answer_wrongly_is_refused(

@@ -1,0 +1,44 @@
+"""What the routes stand on: a loaded service."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from service.body import Bodies
+from service.engine import Engine
+from service.errors import UnknownModel
+from service.manifest import Manifest
+from service.readiness import Readiness
+from service.settings import Settings
+from service.statistics import Statistics
+from service.wires.validation import Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Models, the engine that runs them, and the limits of requests."""
+
+    settings: Settings
+    manifests: Mapping[str, Manifest]
+    engine: Engine
+    readiness: Readiness
+    statistics: Statistics = field(default_factory=Statistics)
+    bodies: Bodies = field(init=False)
+    limits: Limits = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "bodies", Bodies(self.settings.body_limits()))
+        object.__setattr__(self, "limits", self.settings.request_limits())
+        self.engine.ran = self.statistics.ran
+
+    def manifest(self, name: str, version: str | None = None) -> Manifest:
+        """The served model of that name and version, or UnknownModel."""
+        if name not in self.manifests:
+            known = ", ".join(self.manifests)
+            raise UnknownModel(f"unknown model {name[:80]!r}; served here: {known}")
+        found = self.manifests[name]
+        if version is not None and version != found.version:
+            what = f"version {version[:20]!r} of model {name!r}"
+            raise UnknownModel(f"{what} is not served; version {found.version} is")
+        return found

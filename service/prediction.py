@@ -1,0 +1,108 @@
+"""A prediction from its request to its response, whatever the wire."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from fastapi import Request
+from starlette.responses import Response
+
+from service.access import note
+from service.application import Service
+from service.body import LARGE_BYTES
+from service.checks import not_finite
+from service.encoding import accepted, deflate
+from service.engine import Answer, Outputs
+from service.errors import BadRequest, DeadlinePassed, ServiceError
+from service.manifest import Manifest
+from service.statistics import Timing
+from service.wires.exchange import Exchange, Reply, Wire
+
+T = TypeVar("T")
+
+
+async def respond(
+    service: Service, wire: Wire, request: Request, name: str, version: str | None = None
+) -> Response:
+    """Receive, decode, run, encode; every outcome is in the statistics and the log line."""
+    started = time.perf_counter()
+    async with service.bodies.receive(request) as body:
+        manifest = service.manifest(name, version)
+        note(request.scope, model=name, version=manifest.version)
+        try:
+            return await _answered(service, wire, request, manifest, body)
+        except ServiceError:
+            service.statistics.failed(name, time.perf_counter() - started)
+            raise
+
+
+async def _answered(
+    service: Service, wire: Wire, request: Request, manifest: Manifest, body: bytes | bytearray
+) -> Response:
+    large = len(body) > LARGE_BYTES
+    begun = time.perf_counter()
+    exchange = await _call(large, wire, body, request.headers, manifest, service.limits)
+    decoded = time.perf_counter()
+    answer = await _run(service, manifest, exchange)
+    returned = time.perf_counter()
+    usage = _usage(answer, exchange)
+    large = large or sum(rows.nbytes for rows in answer.outputs.values()) > LARGE_BYTES
+    encoding = accepted(request.headers.get("accept-encoding", ""))
+    reply = await _call(large, _reply, manifest, exchange, answer.outputs, usage, encoding)
+    timing = Timing(
+        answer.queue_ms / 1e3,
+        decoded - begun,
+        answer.compute_ms / 1e3,
+        time.perf_counter() - returned,
+    )
+    service.statistics.succeeded(manifest.name, len(exchange.pack.lengths), timing)
+    spent = {"decode_ms": timing.decode, "encode_ms": timing.encode}
+    note(request.scope, **usage, **{name: round(s * 1e3, 3) for name, s in spent.items()})
+    return Response(reply.body, headers=dict(reply.headers))
+
+
+async def _run(service: Service, manifest: Manifest, exchange: Exchange) -> Answer:
+    """The engine's answer, within the request's own time limit."""
+    try:
+        async with asyncio.timeout(exchange.timeout):
+            return await service.engine.predict(manifest.name, exchange.pack, exchange.priority)
+    except TimeoutError as error:
+        raise DeadlinePassed(
+            f"not answered within the request's timeout of {exchange.timeout:g} seconds"
+        ) from error
+
+
+def _reply(
+    manifest: Manifest,
+    exchange: Exchange,
+    outputs: Outputs,
+    usage: Mapping[str, Any],
+    encoding: str | None,
+) -> Reply:
+    """The answer in the exchange's form, compressed where that is accepted."""
+    i, why = not_finite(manifest, exchange.pack.lengths, outputs)
+    if why:
+        raise BadRequest(f"sequence {i}: {why}")  # JSON has no word for it
+    reply = exchange.answer(outputs, usage)
+    if encoding is None:
+        return reply
+    headers = {**reply.headers, "Content-Encoding": encoding, "Vary": "Accept-Encoding"}
+    return Reply(deflate(reply.body, encoding), headers)
+
+
+def _usage(answer: Answer, exchange: Exchange) -> dict[str, float]:
+    """What a request took: its size, its wait and the time of the steps it rode in."""
+    return {
+        "tokens": exchange.pack.tokens,
+        "sequences": len(exchange.pack.lengths),
+        "queue_ms": round(answer.queue_ms, 3),
+        "compute_ms": round(answer.compute_ms, 3),
+    }
+
+
+async def _call(large: bool, function: Callable[..., T], *args: Any) -> T:
+    """Small work at once; large work in a thread, so that the loop goes on answering others."""
+    return await asyncio.to_thread(function, *args) if large else function(*args)

@@ -1,0 +1,74 @@
+"""The Open Inference Protocol, with Triton's extensions that are listed in its metadata."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI, Request
+from starlette.responses import Response
+
+from service import schema
+from service.application import Service
+from service.errors import NotServing
+from service.prediction import respond
+from service.wires import oip_metadata
+from service.wires.exchange import infer as wire
+
+MODEL, VERSION = "/v2/models/{name}", "/v2/models/{name}/versions/{version}"
+TAGS: list[Any] = ["open inference protocol"]
+
+
+def add(app: FastAPI, service: Service) -> None:
+    """Metadata, readiness, inference, configuration, statistics."""
+    _add_server(app, service)
+    _add_model(app, service)
+
+    @app.post(f"{MODEL}/infer", tags=TAGS, **schema.INFER)
+    @app.post(f"{VERSION}/infer", tags=TAGS, **schema.INFER)
+    async def infer(request: Request, name: str, version: str | None = None) -> Response:
+        """Run tensors through a model: columns end to end with lengths, or a batch."""
+        return await respond(service, wire, request, name, version)
+
+
+def _add_server(app: FastAPI, service: Service) -> None:
+    @app.get("/v2", tags=TAGS)
+    async def server() -> dict[str, Any]:
+        """The server's name, version and extensions."""
+        extensions = list(oip_metadata.EXTENSIONS)
+        return {"name": "sumserve", "version": schema.VERSION, "extensions": extensions}
+
+    @app.get("/v2/models/stats", tags=TAGS)
+    async def all_statistics() -> dict[str, Any]:
+        """Counts of every model since the server started."""
+        models = service.manifests.values()
+        return {"model_stats": [service.statistics.of(m.name, m.version) for m in models]}
+
+
+def _add_model(app: FastAPI, service: Service) -> None:
+    @app.get(MODEL, tags=TAGS, responses=schema.errors(404))
+    @app.get(VERSION, tags=TAGS, responses=schema.errors(404))
+    async def model(name: str, version: str | None = None) -> dict[str, Any]:
+        """A model's inputs and outputs."""
+        return oip_metadata.metadata(service.manifest(name, version))
+
+    @app.get(f"{MODEL}/ready", tags=TAGS, responses=schema.errors(404, 503))
+    @app.get(f"{VERSION}/ready", tags=TAGS, responses=schema.errors(404, 503))
+    async def ready(name: str, version: str | None = None) -> dict[str, Any]:
+        """Whether a model takes requests."""
+        manifest = service.manifest(name, version)
+        if not service.readiness.ready:
+            raise NotServing(service.readiness.reason())
+        return {"name": manifest.name, "ready": True}
+
+    @app.get(f"{MODEL}/config", tags=TAGS, responses=schema.errors(404))
+    @app.get(f"{VERSION}/config", tags=TAGS, responses=schema.errors(404))
+    async def config(name: str, version: str | None = None) -> dict[str, Any]:
+        """A model's configuration, in Triton's words."""
+        return oip_metadata.config(service.manifest(name, version))
+
+    @app.get(f"{MODEL}/stats", tags=TAGS, responses=schema.errors(404))
+    @app.get(f"{VERSION}/stats", tags=TAGS, responses=schema.errors(404))
+    async def statistics(name: str, version: str | None = None) -> dict[str, Any]:
+        """Counts of a model since the server started."""
+        manifest = service.manifest(name, version)
+        return {"model_stats": [service.statistics.of(manifest.name, manifest.version)]}

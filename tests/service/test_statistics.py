@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from service.statistics import Statistics, Timing
+
+TIMING = Timing(queue=0.001, decode=0.002, compute=0.003, encode=0.004)
+
+
+def test_requests_and_steps_are_counted_with_their_times() -> None:
+    found = Statistics(clock=lambda: 12.5)
+    found.succeeded("m", 3, TIMING)
+    found.succeeded("m", 1, TIMING)
+    found.failed("m", 0.5)
+    found.ran("m", 3, 0.003)
+    found.ran("m", 4, 0.003)
+    found.ran("m", 1, 0.003)
+    said = found.of("m", "7")
+    assert (said["name"], said["version"], said["last_inference"]) == ("m", "7", 12_500)
+    assert (said["inference_count"], said["execution_count"]) == (4, 3)
+    parts = said["inference_stats"]
+    assert parts["success"] == {"count": 2, "ns": 20_000_000}
+    assert parts["fail"] == {"count": 1, "ns": 500_000_000}
+    assert parts["queue"]["ns"] == 2_000_000
+    assert parts["compute_input"]["ns"] == 4_000_000
+    assert parts["compute_infer"]["ns"] == 6_000_000
+    assert parts["compute_output"]["ns"] == 8_000_000
+    batches = {one["batch_size"]: one["compute_infer"] for one in said["batch_stats"]}
+    assert batches == {1: {"count": 1, "ns": 3_000_000}, 4: {"count": 2, "ns": 6_000_000}}
+
+
+def test_a_model_that_nobody_asked_has_nothing_but_zeros() -> None:
+    said = Statistics().of("m", "1")
+    assert said["inference_count"] == said["execution_count"] == said["last_inference"] == 0
+    assert said["batch_stats"] == []
