@@ -7,7 +7,8 @@ SOURCES := pyproject.toml constraints.txt
 EXPERIMENTS := scaling compiled discontinuous approximation latent_dim figure1 figure2 architectures \
                copying trained
 
-.PHONY: serve test lint types format bench bench-segment-sum bench-graph reference digits experiments \
+.PHONY: serve test lint types format bench bench-segment-sum bench-graph bench-json bench-peers \
+        bench-wires reference digits experiments \
         checkpoints bundles image test-image bare-image clean
 
 serve: .venv/serve  ## serve the shipped bundles on 127.0.0.1:8080
@@ -41,6 +42,15 @@ bench-segment-sum: .venv/all  ## ways to sum per sequence
 
 bench-graph: reference  ## the served graphs against every other way to run the same weights
 	$(BIN)/python -m benchmarks.graph
+
+bench-json: reference  ## ways to read JSON into an array
+	$(BIN)/python -m benchmarks.json_parsers
+
+bench-peers: .venv/all  ## install the servers to compare with, each into an environment of its own
+	$(BIN)/python -m benchmarks.peers
+
+bench-wires: reference bench-peers  ## server time besides the model, on every wire, beside others
+	$(BIN)/python -m benchmarks.wires
 
 digits: .venv/all  ## from nothing to accuracy through a server: train, export, serve, POST
 	$(BIN)/python -m benchmarks.accuracy
