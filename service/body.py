@@ -15,7 +15,6 @@ from service.protocol import CHUNKS
 
 LINGER_SECONDS = 5.0
 GRACE_SECONDS = 5.0  # before the rate counts: for the time a connection takes to come to speed
-LARGE_BYTES = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +47,8 @@ class Bodies:
         held = Held(self, self._limits.in_flight_bytes)
         try:
             body: bytes | bytearray = await self._collect(request, held)
-            encoding = request.headers.get("content-encoding", "identity").strip().lower()
-            if encoding != "identity":
+            encoding = request.headers.get("content-encoding", "").strip().lower()
+            if encoding not in ("", "identity"):
                 body = await self._inflated(body, encoding, held)
             yield body
         finally:
@@ -98,11 +97,8 @@ class Bodies:
             raise BadRequest(f"the body comes in more than {self._limits.chunks} chunks")
 
     async def _inflated(self, body: bytes | bytearray, encoding: str, held: Held) -> bytes:
-        most = self._limits.inflated_bytes
-        if len(body) < LARGE_BYTES:
-            inflated = inflate(body, encoding, most)
-        else:
-            inflated = await asyncio.to_thread(inflate, body, encoding, most)
+        # In a thread, however small it is: it may become a thousand times as large.
+        inflated = await asyncio.to_thread(inflate, body, encoding, self._limits.inflated_bytes)
         held.take(len(inflated))
         return inflated
 

@@ -33,20 +33,6 @@ def inflate(body: bytes | bytearray, encoding: str, most: int) -> bytes:
     return inflated
 
 
-def accepted(header: str) -> str | None:
-    """The encoding that an Accept-Encoding header prefers of those there are; None for none."""
-    refused: set[str] = set()
-    wanted: list[str] = []
-    for one in header.lower().split(","):
-        name, _, parameters = one.strip().partition(";")
-        weight = parameters.strip().removeprefix("q=")
-        if weight and not weight.strip("0."):
-            refused.add(name.strip())
-        else:
-            wanted.append(name.strip())
-    return next((name for name in wanted if name in WINDOWS and name not in refused), None)
-
-
 def deflate(body: bytes, encoding: str) -> bytes:
     """The body compressed."""
     stream = zlib.compressobj(LEVEL, zlib.DEFLATED, WINDOWS[encoding])

@@ -12,14 +12,17 @@ from starlette.responses import Response
 
 from service.access import note
 from service.application import Service
-from service.body import LARGE_BYTES
 from service.checks import not_finite
-from service.encoding import accepted, deflate
+from service.encoding import WINDOWS, deflate
 from service.engine import Answer, Outputs
-from service.errors import BadRequest, DeadlinePassed, ServiceError
+from service.errors import BadRequest, ClientGone, DeadlinePassed, ServiceError
 from service.manifest import Manifest
+from service.negotiation import preferred
+from service.protocol import leaving
 from service.statistics import Timing
 from service.wires.exchange import Exchange, Reply, Wire
+
+LARGE_BYTES = 100_000  # of a body: worth a thread
 
 T = TypeVar("T")
 
@@ -27,7 +30,7 @@ T = TypeVar("T")
 async def respond(
     service: Service, wire: Wire, request: Request, name: str, version: str | None = None
 ) -> Response:
-    """Receive, decode, run, encode; every outcome is in the statistics and the log line."""
+    """Receive, decode, run, encode. Statistics count what a model was asked and could be read."""
     started = time.perf_counter()
     async with service.bodies.receive(request) as body:
         manifest = service.manifest(name, version)
@@ -46,11 +49,11 @@ async def _answered(
     begun = time.perf_counter()
     exchange = await _call(large, wire, body, request.headers, manifest, service.limits)
     decoded = time.perf_counter()
-    answer = await _run(service, manifest, exchange)
+    answer = await _run(service, request, manifest, exchange)
     returned = time.perf_counter()
     usage = _usage(answer, exchange)
     large = large or sum(rows.nbytes for rows in answer.outputs.values()) > LARGE_BYTES
-    encoding = accepted(request.headers.get("accept-encoding", ""))
+    encoding = preferred(request.headers.get("accept-encoding", ""), WINDOWS)
     reply = await _call(large, _reply, manifest, exchange, answer.outputs, usage, encoding)
     timing = Timing(
         answer.queue_ms / 1e3,
@@ -64,15 +67,23 @@ async def _answered(
     return Response(reply.body, headers=dict(reply.headers))
 
 
-async def _run(service: Service, manifest: Manifest, exchange: Exchange) -> Answer:
-    """The engine's answer, within the request's own time limit."""
+async def _run(
+    service: Service, request: Request, manifest: Manifest, exchange: Exchange
+) -> Answer:
+    """The engine's answer, within the request's own time limit and while its client is there."""
+    timeout = exchange.timeout
     try:
-        async with asyncio.timeout(exchange.timeout):
-            return await service.engine.predict(manifest.name, exchange.pack, exchange.priority)
+        with leaving(request.scope) as left:
+            async with asyncio.timeout(timeout):
+                return await service.engine.predict(manifest.name, exchange.pack, exchange.priority)
     except TimeoutError as error:
-        raise DeadlinePassed(
-            f"not answered within the request's timeout of {exchange.timeout:g} seconds"
-        ) from error
+        assert timeout is not None
+        limit = f"the request's timeout of {timeout * 1e6:.0f} microseconds"
+        raise DeadlinePassed(f"not answered within {limit}") from error
+    except asyncio.CancelledError as error:
+        if not left.set:
+            raise
+        raise ClientGone("the client left before its answer was there") from error
 
 
 def _reply(
@@ -87,10 +98,10 @@ def _reply(
     if why:
         raise BadRequest(f"sequence {i}: {why}")  # JSON has no word for it
     reply = exchange.answer(outputs, usage)
+    headers = {**reply.headers, "Vary": "Accept, Accept-Encoding"}
     if encoding is None:
-        return reply
-    headers = {**reply.headers, "Content-Encoding": encoding, "Vary": "Accept-Encoding"}
-    return Reply(deflate(reply.body, encoding), headers)
+        return Reply(reply.body, headers)
+    return Reply(deflate(reply.body, encoding), {**headers, "Content-Encoding": encoding})
 
 
 def _usage(answer: Answer, exchange: Exchange) -> dict[str, float]:

@@ -1,21 +1,65 @@
-"""uvicorn's HTTP protocol with what it has no limits for: heads, and the number of chunks."""
+"""uvicorn's HTTP protocol, and what it lacks: limits on heads, trailers and the number of chunks; a
+word to whoever answers a request when its client leaves.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import orjson
+from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from service.errors import ClientGone
+
 CHUNKS = "sumserve.chunks"  # in a request's state: how many chunks of its body have come
-MOST_HEAD_BYTES = 2**16
-HEAD_SECONDS = 60.0
+LEFT = "sumserve.left"  # in a request's state: what to call when its client has left
+GONE = "sumserve.gone"  # in a request's state: that it has
+MOST_HEAD_BYTES = 2**16  # of headers, and of trailers
+HEAD_SECONDS = 80.0  # above what balancers keep idle connections for
+
+
+@dataclass(slots=True)
+class Left:
+    """Whether the client has."""
+
+    set: bool = False
+
+
+@contextmanager
+def leaving(scope: Scope) -> Iterator[Left]:
+    """Cancel the current task, and say so, when the request's client leaves meanwhile.
+
+    Raises ClientGone when it has left before.
+    """
+    task, left = asyncio.current_task(), Left()
+    assert task is not None
+
+    def leave() -> None:
+        left.set = True
+        task.cancel()
+
+    state = scope.setdefault("state", {})
+    if state.get(GONE):
+        raise ClientGone("the client left before its request was run")
+    state[LEFT] = leave
+    try:
+        yield left
+    finally:
+        state.pop(LEFT, None)
+        if left.set:
+            task.uncancel()
 
 
 class Protocol(HttpToolsProtocol):
     """A connection. What it cannot read as HTTP it answers as JSON, and closes."""
 
-    _head_bytes = 0
+    _in_head = True
+    _silent_bytes = 0  # that came since the last piece of a body, or the last whole head
+    _header_bytes = 0
     _head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -24,42 +68,67 @@ class Protocol(HttpToolsProtocol):
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nothing is awaited any more."""
+        """Nothing is awaited any more, and nobody waits for an answer."""
         self._stop_waiting()
         super().connection_lost(exc)
+        if self.cycle is not None and not self.cycle.response_complete:
+            state = self.cycle.scope["state"]
+            state[GONE] = True
+            if LEFT in state:
+                state[LEFT]()
 
     def data_received(self, data: bytes) -> None:
-        """Refuse a head that does not end."""
+        """Refuse a head, or trailers, that do not end."""
+        self._silent_bytes += len(data)
         super().data_received(data)
-        if self._head_timer is None or self.transport.is_closing():
-            return
-        self._head_bytes += len(data)
-        if self._head_bytes > MOST_HEAD_BYTES:
-            limit = f"the limit of {MOST_HEAD_BYTES} bytes"
-            self._refuse(b"431 Request Header Fields Too Large", f"headers are larger than {limit}")
+        if self._silent_bytes > MOST_HEAD_BYTES and not self.transport.is_closing():
+            self._refuse_head()
 
     def on_message_begin(self) -> None:
         """A request begins: its head is awaited, its chunks are counted."""
         super().on_message_begin()
         self.scope["state"][CHUNKS] = 0
+        self._in_head, self._header_bytes = True, 0
         if self._head_timer is None:
             self._await_head()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header; trailers are none, and are not looked at."""
+        self._header_bytes += len(name) + len(value)
+        if self._in_head:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
-        """The head has come."""
+        """The head has come. What is raised here ends as a 400 of ours."""
         self._stop_waiting()
+        self._in_head, self._silent_bytes = False, 0
+        if self._header_bytes + len(self.url) > MOST_HEAD_BYTES:
+            raise ValueError("the head is too large")
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body."""
+        self._silent_bytes = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The body has come: read on, to notice when the client leaves."""
+        self._silent_bytes = 0
+        super().on_message_complete()
+        self.flow.resume_reading()
 
     def on_chunk_header(self) -> None:
         """One more chunk of a body without a length."""
         self.scope["state"][CHUNKS] += 1
 
     def send_400_response(self, msg: str) -> None:
-        """What is no HTTP."""
-        self._refuse(b"400 Bad Request", "this is not a valid HTTP request")
+        """What is no HTTP, or more of it than is read."""
+        if self._header_bytes > MOST_HEAD_BYTES:
+            self._refuse_head()
+        else:
+            self._refuse(b"400 Bad Request", "this is not a valid HTTP request")
 
     def _await_head(self) -> None:
-        self._head_bytes = 0
         self._head_timer = self.loop.call_later(HEAD_SECONDS, self._give_up)
 
     def _stop_waiting(self) -> None:
@@ -73,8 +142,18 @@ class Protocol(HttpToolsProtocol):
             message = f"the headers did not arrive within {HEAD_SECONDS:g} seconds"
             self._refuse(b"408 Request Timeout", message)
 
+    def _refuse_head(self) -> None:
+        limit = f"the limit of {MOST_HEAD_BYTES} bytes"
+        self._refuse(b"431 Request Header Fields Too Large", f"headers are larger than {limit}")
+
     def _refuse(self, status: bytes, message: str) -> None:
+        """Answer and close; where a request before it has none yet, that is the last answer."""
         self._stop_waiting()
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete and not cycle.more_body:
+            cycle.keep_alive = False
+            self.flow.pause_reading()
+            return
         body = orjson.dumps({"error": message})
         head = (
             b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"

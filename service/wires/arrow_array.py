@@ -56,6 +56,7 @@ PREFIXES = {
     "+u": "union",
 }
 FIXED, VIEWS = "+w:", ("vu", "vz")
+MOST_SAID = 80  # characters of a type in a sentence
 OFFSETS = {"+l": "<i4", "+L": "<i8", "u": "<i4", "U": "<i8"}  # of what has them, their type
 
 
@@ -77,12 +78,22 @@ class Type:
         """How many values each list has, where all have as many."""
         return int(self.format.removeprefix(FIXED))
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether its values are lists of nothing, whatever their number."""
+        return self.is_list and self.format.startswith(FIXED) and not self.size
+
     def __str__(self) -> str:
+        whole = self._name()
+        return whole if len(whole) <= MOST_SAID else f"{whole[: MOST_SAID - 3]}..."
+
+    def _name(self) -> str:
         if self.dictionary is not None:
             return f"dictionary<{self.dictionary}>"
         start = (name for prefix, name in PREFIXES.items() if self.format.startswith(prefix))
         name = SIMPLE.get(self.format) or next(start, "unknown")
-        return f"{name}<{', '.join(map(str, self.children))}>" if self.children else name
+        parts = map(str, self.children[:MOST_SAID])
+        return f"{name}<{', '.join(parts)}>" if self.children else name
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,19 +9,21 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
 
+from service.errors import BadRequest
 from service.wires.arrow_array import FIXED, Type
 from service.wires.flatbuffer import Table
 
 UNITS, FLOATS = "smun", "efg"
 SIGNED, UNSIGNED = {8: "c", 16: "s", 32: "i", 64: "l"}, {8: "C", 16: "S", 32: "I", 64: "L"}
-DEEPEST, MOST_FIELDS = 16, 65_536
+DEEPEST, LONGEST_NAME = 16, 256
+PER_COLUMN = 8  # fields, its parts included, on average
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
     """A column or a part of one. buffers: how many it has itself; code: of its dictionary."""
 
-    name: str
+    column: str
     type: Type
     buffers: int
     children: tuple[Field, ...] = ()
@@ -29,27 +31,32 @@ class Field:
     values: Field | None = None
 
 
-def fields_of(schema: Table) -> list[Field]:
-    """The columns of a schema; ValueError where it cannot be one of this machine's."""
+def fields_of(schema: Table, most: int) -> list[Field]:
+    """The columns of a schema; ValueError where it cannot be one of this machine's.
+
+    BadRequest where there are more than ``most`` of them.
+    """
     if schema.number(0, "h"):
         raise ValueError("it is big-endian")
-    budget = iter(range(MOST_FIELDS))
-    return [_field(table, budget, DEEPEST) for table in schema.tables(1)]
+    if schema.count(1) > most:
+        raise BadRequest(f"{schema.count(1)} columns, the limit is {most}")
+    budget = iter(range(PER_COLUMN * most))
+    tables = schema.tables(1)
+    return [_field(table, table.text(0, LONGEST_NAME), budget, DEEPEST) for table in tables]
 
 
-def _field(table: Table, budget: Iterator[int], depth: int) -> Field:
+def _field(table: Table, column: str, budget: Iterator[int], depth: int) -> Field:
     # Tables may be shared, so that a small schema unfolds without end.
     if next(budget, None) is None or not depth:
         raise ValueError("its schema is too deep or too large")
-    name = table.text(0) or ""
-    children = tuple(_field(child, budget, depth - 1) for child in table.tables(5))
+    children = tuple(_field(child, column, budget, depth - 1) for child in table.tables(5))
     kind, own = table.number(2, "B"), table.table(3)
     if kind not in TYPES or own is None:
         raise ValueError("its schema has an unknown type")
     form, buffers = TYPES[kind](own)
     if form.startswith(("+l", "+L", FIXED)) and len(children) != 1:
         raise ValueError("its schema has a list of several types")
-    plain = Field(name, Type(form, tuple(c.type for c in children)), buffers, children)
+    plain = Field(column, Type(form, tuple(c.type for c in children)), buffers, children)
     encoding = table.table(4)
     return plain if encoding is None else _encoded(plain, encoding)
 
@@ -59,7 +66,7 @@ def _encoded(values: Field, encoding: Table) -> Field:
     index = encoding.table(1)
     form = "i" if index is None else _int(index)[0]
     kind = Type(form, dictionary=values.type)
-    return Field(values.name, kind, 2, code=encoding.number(0, "q"), values=values)
+    return Field(values.column, kind, 2, code=encoding.number(0, "q"), values=values)
 
 
 def dictionaries(fields: list[Field] | tuple[Field, ...]) -> Iterator[tuple[int, Field]]:

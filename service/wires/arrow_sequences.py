@@ -7,18 +7,20 @@ made of them; of several batches they are joined once.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from service.errors import BadRequest
-from service.manifest import Column, ContextColumn, Manifest
+from service.manifest import Column, ContextColumn, IdsColumn, Manifest, VectorColumn
 from service.pack import Array
 from service.wires.arrow_array import ArrowArray, Type, columns_of, imported
 from service.wires.arrow_stream import Stream
-from service.wires.arrow_values import join, values
+from service.wires.arrow_values import values
 from service.wires.draft import Values, place
+from service.wires.validation import Limits
 
 KINDS = {"n": "null", "b": "a boolean", "+s": "an object"} | dict.fromkeys("cCsSiIlL", "an integer")
 KINDS |= dict.fromkeys("efg", "a float") | dict.fromkeys(("u", "U", "vu"), "a string")
@@ -29,9 +31,11 @@ class ArrowSequences:
 
     def __init__(self, names: Sequence[str], batches: Iterable[Sequence[ArrowArray]]) -> None:
         """Of columns of these names; BadRequest where a name comes twice."""
-        for i, name in enumerate(names):
-            if name in names[:i]:
+        seen = set[str]()
+        for name in names:
+            if name in seen:
                 raise BadRequest(f"there are two columns {name[:80]!r}")
+            seen.add(name)
         self.names = tuple(names)
         self._chunks: dict[str, list[ArrowArray]] = defaultdict(list)
         for batch in batches:
@@ -39,15 +43,13 @@ class ArrowSequences:
                 self._chunks[name].append(chunk)
 
     @classmethod
-    def read(cls, body: bytes | bytearray, manifest: Manifest, max_columns: int) -> ArrowSequences:
-        """The sequences of an IPC stream; BadRequest where it cannot be read."""
-        stream = Stream(body)
-        if len(stream.fields) > max_columns:
-            raise BadRequest(f"{len(stream.fields)} columns, the limit is {max_columns}")
-        names = [field.name for field in stream.fields]
+    def read(cls, body: bytes | bytearray, manifest: Manifest, limits: Limits) -> ArrowSequences:
+        """The sequences of an IPC stream; BadRequest where it cannot be read or has too many."""
+        stream = Stream(body, limits)
+        names = [field.column for field in stream.fields]
         known = {column.name for column in (*manifest.columns, *manifest.context)}
-        # What the model does not read is not unpacked: the request is going to be refused.
-        return cls(names, stream.batches() if known.issuperset(names) else ())
+        # With other columns than the model's the request is going to be refused unread.
+        return cls(names, stream.batches() if known == set(names) else ())
 
     @classmethod
     def of(cls, arrays: Iterable[Any]) -> ArrowSequences:
@@ -71,11 +73,20 @@ class ArrowSequences:
 
     def tokens(self, column: Column) -> Values:
         """A column's values, of all lists."""
-        return join([values(_flat(chunk), column) for chunk in self._chunks[column.name]], column)
+        found = values(map(_flat, self._chunks[column.name]), column)
+        return _without_words(found, column, lambda i: self._token(column.name, i))
+
+    def _token(self, name: str, token: int) -> tuple[int, int]:
+        """The sequence of a token that is counted over all of them, and its place there."""
+        lengths = self.lengths(name)
+        ends = np.cumsum(lengths)
+        row = int(np.searchsorted(ends, token, side="right"))
+        return row, token - int(ends[row] - lengths[row])
 
     def context(self, column: ContextColumn) -> Values:
         """A value of every row."""
-        return join([values(chunk, column) for chunk in self._chunks[column.name]], column)
+        found = values(self._chunks[column.name], column)
+        return _without_words(found, column, lambda i: (i,))
 
 
 def _flat(chunk: ArrowArray) -> ArrowArray:
@@ -88,6 +99,8 @@ def _check_lists(chunk: ArrowArray, row: int) -> None:
     """BadRequest unless there is a list in every row; the chunk's first is this one."""
     missing = chunk.missing()
     wanted = "must be a list of tokens"
+    if chunk.type.is_empty:
+        raise chunk.wrong("its lists have a fixed size of 0")
     if chunk.length and not chunk.type.is_list and (missing is None or not missing[0]):
         found = _kind(chunk.type)
         if found is None:
@@ -96,6 +109,34 @@ def _check_lists(chunk: ArrowArray, row: int) -> None:
     if missing is not None:
         row += int(missing.argmax())
         raise BadRequest(f"{place(chunk.column, row)}: {wanted}, not null")
+
+
+def _without_words(
+    found: Values, column: Column | ContextColumn, index: Callable[[int], tuple[int, ...]]
+) -> Values:
+    """The values; BadRequest for the first word in a column that has none, as in JSON.
+
+    index: where a value is. Words that are all null are as good as numbers.
+    """
+    named = isinstance(column, IdsColumn) and column.labels is not None
+    if named or found.data.dtype.kind != "O":
+        return found
+    words = np.array([word is not None for word in found.data], np.bool_)
+    if not words.any():
+        return replace(found, data=_nulls(len(words), column))
+    first, wanted = int(words.argmax()), "a number"
+    where = index(first)
+    if isinstance(column, IdsColumn):
+        wanted = "an integer id"
+    if isinstance(column, VectorColumn):
+        if found.widths is None or found.missing is not None:
+            return found  # not a vector: that is worse
+        where = (*index(first // column.width), first % column.width)
+    raise BadRequest(f"{place(column.name, *where)}: must be {wanted}, not a string")
+
+
+def _nulls(count: int, column: Column | ContextColumn) -> Array:
+    return np.zeros(count, np.int64) if isinstance(column, IdsColumn) else np.full(count, np.nan)
 
 
 def _kind(own: Type) -> str | None:

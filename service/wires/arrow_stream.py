@@ -10,54 +10,64 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TypeVar
 
 from service.errors import BadRequest
+from service.pack import Array
 from service.wires.arrow_array import VIEWS, ArrowArray
 from service.wires.arrow_schema import Field, dictionaries, fields_of
 from service.wires.flatbuffer import BROKEN, Table
+from service.wires.validation import Limits, check_sequences
 
 CONTINUATION, FILE = b"\xff\xff\xff\xff", b"ARROW1"
 SCHEMA, DICTIONARY, BATCH = 1, 2, 3  # kinds of messages
 OLDEST = 3  # of metadata, V4: the first that is like today's
-MOST_MESSAGES = 16_384  # each takes its time, however little there is in it
+# Each takes its time and memory, however little there is in it.
+MOST_MESSAGES = 16_384
+MOST_PIECES = 65_536  # arrays and buffers, of all batches
+MOST_WORDS = 2**20  # of all dictionaries
 SHORT = "it is cut short"
 
-Claim = TypeVar("Claim")
+Found = TypeVar("Found")
+Message = tuple[int, Table, memoryview]  # what it is, its header and its data
 
 
 class Stream:
-    """A stream whose schema has been read; BadRequest where there is none."""
+    """A stream whose schema has been read; BadRequest where there is none, or one too large."""
 
-    def __init__(self, body: bytes | bytearray) -> None:
-        self._body = memoryview(body)
+    def __init__(self, body: bytes | bytearray, limits: Limits) -> None:
+        self._body, self._limits = memoryview(body), limits
         self._messages = _messages(self._body)
         with _readable():
             kind, header, _ = next(self._messages, (None, None, None))
             if kind != SCHEMA or header is None:
                 raise ValueError("it does not start with a schema")
-            self.fields = fields_of(header)
+            self.fields = fields_of(header, limits.tensors)
         self._values = dict(dictionaries(self.fields))
         self._dictionaries: dict[int, ArrowArray] = {}
+        self._pieces, self._words = iter(range(MOST_PIECES)), 0
 
     def batches(self) -> Iterator[list[ArrowArray]]:
-        """The columns of each batch; BadRequest where what it claims is not there."""
+        """The columns of each batch that has rows.
+
+        BadRequest where what it claims is not there, or where there is more than is allowed.
+        """
         with _readable():
-            for kind, header, data in self._messages:
-                if kind == BATCH:
-                    yield self._batch(header, data)
-                elif kind == DICTIONARY:
+            messages = list(self._messages)
+            rows = sum(_rows(header) for kind, header, _ in messages if kind == BATCH)
+            if rows:  # they need not take a byte
+                check_sequences(rows, self._limits)
+            for kind, header, data in messages:
+                if kind == DICTIONARY:
                     self._define(header, data)
-                else:
+                elif kind != BATCH:
                     raise ValueError("it has a message that is no batch")
+                elif _rows(header):
+                    yield self._batch(header, data)
 
     def _batch(self, header: Table, data: memoryview) -> list[ArrowArray]:
-        rows = header.number(0, "q")
-        if not 0 <= rows <= len(self._body):
-            raise ValueError("a batch has more rows than bytes")
-        walk = self._walk(header, data)
-        columns = [walk.array(own, own.name) for own in self.fields]
+        rows, walk = _rows(header), self._walk(header, data)
+        columns = [walk.array(own) for own in self.fields]
         return [column.part(0, rows) for column in columns]
 
     def _define(self, header: Table, data: memoryview) -> None:
@@ -66,13 +76,16 @@ class Stream:
             raise ValueError("it has a dictionary of no column")
         if header.number(2, "B"):
             raise ValueError("it has a dictionary in pieces; send it whole")
-        own = self._values[code]
-        self._dictionaries[code] = self._walk(batch, data).array(own, own.name)
+        found = self._walk(batch, data).array(self._values[code])
+        self._words += found.length
+        if self._words > MOST_WORDS:
+            raise ValueError(f"its dictionaries have more than {MOST_WORDS} values")
+        self._dictionaries[code] = found
 
     def _walk(self, batch: Table, data: memoryview) -> _Walk:
         if batch.table(3) is not None:
             raise ValueError("its buffers are compressed; send them as they are")
-        return _Walk(batch, data, self._dictionaries, most=8 * len(self._body))
+        return _Walk(batch, data, self._dictionaries, self._pieces, most=8 * len(self._body))
 
 
 class _Walk:
@@ -82,44 +95,70 @@ class _Walk:
     """
 
     def __init__(
-        self, batch: Table, data: memoryview, known: dict[int, ArrowArray], most: int
+        self,
+        batch: Table,
+        data: memoryview,
+        known: dict[int, ArrowArray],
+        pieces: Iterator[int],
+        most: int,
     ) -> None:
-        self._nodes = iter(batch.integers(1, 2).tolist())
-        self._buffers = iter(batch.integers(2, 2).tolist())
-        self._views = iter(batch.integers(4, 1).ravel().tolist())
-        self._data, self._known, self._most = data, known, most
+        # Rows of numpy, not lists: a batch may claim any number of them.
+        self._nodes: Iterator[Array] = iter(batch.integers(1, 2))
+        self._buffers: Iterator[Array] = iter(batch.integers(2, 2))
+        self._views: Iterator[Array] = iter(batch.integers(4, 1))
+        self._data, self._known, self._pieces, self._most = data, known, pieces, most
+        self._left = len(data)
 
-    def array(self, own: Field, column: str) -> ArrowArray:
-        length, _ = _next(self._nodes)
+    def array(self, own: Field) -> ArrowArray:
+        self._count()
+        length, _ = _next(self._nodes).tolist()
         if not 0 <= length <= self._most:
             raise ValueError("a batch has more values than bytes")
-        more = _next(self._views) if own.type.format in VIEWS and own.code is None else 0
+        more = 0
+        if own.type.format in VIEWS and own.code is None:
+            (more,) = _next(self._views).tolist()
+        if more < 0:
+            raise ValueError("an array has less than no buffer")
         buffers = tuple(self._buffer() for _ in range(own.buffers + more))
-        children = tuple(self.array(child, column) for child in own.children)
-        known = None if own.code is None else self._dictionary(own.code, column)
-        return ArrowArray(column, own.type, length, 0, buffers, children, known)
+        children = tuple(map(self.array, own.children))
+        known = None if own.code is None else self._dictionary(own.code)
+        return ArrowArray(own.column, own.type, length, 0, buffers, children, known)
 
-    def _dictionary(self, code: int, column: str) -> ArrowArray:
+    def _dictionary(self, code: int) -> ArrowArray:
         if code not in self._known:
             raise ValueError("a dictionary is missing")
-        return replace(self._known[code], column=column)
+        return self._known[code]
 
     def _buffer(self) -> memoryview:
-        offset, size = _next(self._buffers)
+        self._count()
+        offset, size = _next(self._buffers).tolist()
         if offset < 0 or size < 0 or offset + size > len(self._data):
             raise ValueError("a buffer is not in its message")
+        self._left -= size
+        if self._left < 0:  # what is read of them would have no bound
+            raise ValueError("its buffers overlap")
         return self._data[offset : offset + size]
 
+    def _count(self) -> None:
+        if next(self._pieces, None) is None:
+            raise ValueError(f"its batches have more than {MOST_PIECES} arrays and buffers")
 
-def _next(claims: Iterator[Claim]) -> Claim:
+
+def _next(claims: Iterator[Found]) -> Found:
     """The next of what a batch claims about its arrays."""
     for claim in claims:
         return claim
     raise ValueError("a batch lacks some of its schema's columns")
 
 
-def _messages(body: memoryview) -> Iterator[tuple[int, Table, memoryview]]:
-    """What each message is, its header and its data."""
+def _rows(batch: Table) -> int:
+    rows = batch.number(0, "q")
+    if rows < 0:
+        raise ValueError("a batch has less than no row")
+    return rows
+
+
+def _messages(body: memoryview) -> Iterator[Message]:
     at = 0
     for _ in range(MOST_MESSAGES):
         if at == len(body):

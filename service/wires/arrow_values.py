@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import struct
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -33,23 +35,43 @@ WORDS, VIEWS = ("u", "U"), "vu"
 INLINE = 12  # bytes of a word that its view holds itself
 
 
-def values(array: ArrowArray, column: Column | ContextColumn) -> Values:
-    """The array as values of the column, null ones missing; BadRequest where its type cannot be."""
+Known = dict[int, Values]  # what dictionaries hold, by their `id`
+
+
+def values(arrays: Iterable[ArrowArray], column: Column | ContextColumn) -> Values:
+    """The arrays, end to end, as values of the column; BadRequest where their type cannot be.
+
+    Null ones are missing; words that are null, None.
+    """
+    known: Known = {}
+    return _joined([_values(array, column, known) for array in arrays])
+
+
+def _values(array: ArrowArray, column: Column | ContextColumn, known: Known) -> Values:
     if not array.type.is_list:
-        return _scalars(array, column)
+        return _scalars(array, column, known)
     offsets = array.offsets()
     inner = array.children[0].part(int(offsets[0]), int(offsets[-1]))
     if inner.type.is_list:
         raise _unfit(array.type, column)
-    found = _scalars(inner, column)
-    data = found.data
-    if found.missing is not None:
-        data = np.where(found.missing, np.nan, data.astype(np.float64))
-    return Values(data, np.diff(offsets), array.missing())
+    widths, missing = np.diff(offsets), array.missing()
+    # Numbers of lists that are going to be refused are not read: null ones would take no byte.
+    if not isinstance(column, VectorColumn) or (widths != column.width).any():
+        return Values(np.empty(0), widths, missing)
+    return Values(_within(inner, column, known), widths, missing)
 
 
-def join(parts: Sequence[Values], column: Column | ContextColumn) -> Values:
-    """The values of several arrays, end to end."""
+def _within(array: ArrowArray, column: VectorColumn, known: Known) -> Array:
+    """The numbers of vectors: NaN where they are null."""
+    if array.type.format == "n":  # its first is refused, so that there is no need of others
+        return np.full(min(1, array.length), np.nan)
+    found = _scalars(array, column, known)
+    if found.missing is None or found.data.dtype.kind == "O":
+        return found.data
+    return np.where(found.missing, np.nan, found.data.astype(np.float64))
+
+
+def _joined(parts: Sequence[Values]) -> Values:
     if len(parts) == 1:
         return parts[0]
     if not parts:
@@ -69,11 +91,11 @@ def _mask(part: Values) -> Array:
     return np.zeros(len(part.data if part.widths is None else part.widths), np.bool_)
 
 
-def _scalars(array: ArrowArray, column: Column | ContextColumn) -> Values:
-    """One value after the other; 0 or no word where it is missing."""
+def _scalars(array: ArrowArray, column: Column | ContextColumn, known: Known) -> Values:
+    """One value after the other; 0 or None where it is missing."""
     kind, missing = array.type, array.missing()
     if kind.dictionary is not None:
-        return _decoded(array, column, missing)
+        return _decoded(array, column, missing, known)
     if kind.format in WORDS or kind.format == VIEWS:
         data = _words(array) if kind.format in WORDS else _viewed(array)
     elif isinstance(column, TimeColumn) and kind.format.startswith(("ts", "tD", "td")):
@@ -81,8 +103,12 @@ def _scalars(array: ArrowArray, column: Column | ContextColumn) -> Values:
     else:
         data = _numbers(array, column)
     if missing is not None:
-        data = np.where(missing, data.dtype.type(0) if data.dtype.kind != "O" else "", data)
+        data = np.where(missing, _null(data), data)
     return Values(data, missing=missing)
+
+
+def _null(data: Array) -> Any:
+    return None if data.dtype.kind == "O" else data.dtype.type(0)
 
 
 def _numbers(array: ArrowArray, column: Column | ContextColumn) -> Array:
@@ -118,24 +144,33 @@ def _seconds(array: ArrowArray) -> Array:
     return ticks * DAY if form == "tdD" else ticks / TICKS[form[2]]
 
 
-def _decoded(array: ArrowArray, column: Column | ContextColumn, missing: Array | None) -> Values:
+def _decoded(
+    array: ArrowArray, column: Column | ContextColumn, missing: Array | None, known: Known
+) -> Values:
     """What the codes of a dictionary stand for."""
     assert array.dictionary is not None
     if array.type.format not in NUMBERS:
         raise _unfit(array.type, column)
     codes = array.buffer(1, NUMBERS[array.type.format], array.offset, array.length)
-    known = _scalars(array.dictionary, column)
+    if id(array.dictionary) not in known:
+        known[id(array.dictionary)] = _scalars(array.dictionary, column, known)
+    words = known[id(array.dictionary)]
     if missing is not None:
         codes = np.where(missing, 0, codes)
-    size = len(known.data)
+    size = len(words.data)
     if len(codes) and size and (codes.min() < 0 or codes.max() >= size):
         raise array.wrong("a code that its dictionary does not have")
     if not size:  # then every value must be missing
         if len(codes) and (missing is None or not missing.all()):
             raise array.wrong("a code that its dictionary does not have")
         return Values(np.zeros(len(codes), np.int64), missing=missing)
-    lost = _mask(Values(codes, missing=missing)) | _mask(known)[codes]
-    return Values(known.data[codes], missing=lost if lost.any() else None)
+    lost = _mask(Values(codes, missing=missing))
+    if words.missing is not None:
+        lost |= words.missing[codes]
+    if not lost.any():
+        return Values(words.data[codes])
+    data = words.data[codes]
+    return Values(np.where(lost, _null(data), data), missing=lost)
 
 
 def _words(array: ArrowArray) -> Array:
@@ -172,7 +207,7 @@ def _viewed(array: ArrowArray) -> Array:
 
 def _shown(array: ArrowArray, view: bytes) -> bytes:
     """The bytes that a view shows."""
-    size, _, buffer, offset = (int(n) for n in np.frombuffer(view, "<i4"))
+    size, _, buffer, offset = struct.unpack("<4i", view)
     if 0 <= size <= INLINE:
         return view[4 : 4 + size]
     if size < 0 or offset < 0 or not 0 <= buffer < len(array.buffers) - 2:

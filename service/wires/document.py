@@ -64,6 +64,8 @@ def fields(
         raise BadRequest(f"{what}: must be an object, not {kind(value)}")
     if len(value) > most:
         raise BadRequest(f"{what}: {len(value)} fields, the limit is {most}")
+    if any("\0" in name for name in value):  # the parser would look for what comes before it
+        raise BadRequest(f"{what}: a field's name has a NUL in it")
     found = {name: value[name] for name in value}  # `items` would make Python objects of them
     for name in found:
         if known and name not in known:

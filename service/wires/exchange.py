@@ -13,6 +13,7 @@ from typing import Any
 from service.engine import Outputs
 from service.errors import UnsupportedMedia
 from service.manifest import Manifest
+from service.negotiation import preferred
 from service.pack import Pack
 from service.scheduler import DEFAULT_PRIORITY
 from service.wires import arrow_answer, json_answer, oip_answer, oip_fields
@@ -57,7 +58,7 @@ def predict(body: Body, headers: Headers, manifest: Manifest, limits: Limits) ->
         raise UnsupportedMedia(
             f"Content-Type {given[:80]!r} is not supported; there are {', '.join(READERS)}"
         )
-    writer = WRITERS[_accepted(headers.get("accept", ""))]
+    writer = WRITERS[preferred(headers.get("accept", ""), WRITERS) or JSON]
     pack = READERS[given](body, manifest, limits)
     return Exchange(pack, partial(writer, manifest, pack))
 
@@ -67,7 +68,7 @@ def infer(body: Body, headers: Headers, manifest: Manifest, limits: Limits) -> E
     header = headers.get(oip_answer.HEADER.lower())
     request = read(body, header, manifest, limits)
     wanted = oip_answer.wanted(request, manifest)
-    form = OipSequences(request.tensors, request.parameters, manifest)
+    form = OipSequences(request.inputs, request.parameters, manifest, limits)
     pack = admit(form, manifest, limits)
 
     def answer(outputs: Outputs, _: Mapping[str, Any]) -> Reply:
@@ -84,7 +85,7 @@ def _read_json(body: Body, manifest: Manifest, limits: Limits) -> Pack:
 
 
 def _read_arrow(body: Body, manifest: Manifest, limits: Limits) -> Pack:
-    return admit(ArrowSequences.read(body, manifest, limits.tensors), manifest, limits)
+    return admit(ArrowSequences.read(body, manifest, limits), manifest, limits)
 
 
 def _write_json(manifest: Manifest, pack: Pack, outputs: Outputs, usage: Any) -> Reply:
@@ -103,9 +104,3 @@ WRITERS = {JSON: _write_json, ARROW: _write_arrow}
 
 def _media(header: str) -> str:
     return header.partition(";")[0].strip().lower()
-
-
-def _accepted(header: str) -> str:
-    """The first that Accept names and there is; JSON where it names none."""
-    named = map(_media, header.split(","))
-    return next((media for media in named if media in WRITERS), JSON)

@@ -7,6 +7,7 @@ internals page. What does not hold together raises ValueError or struct.error.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,19 +39,23 @@ class Table:
         place = self._target(field)
         return None if place is None else Table(self.data, place)
 
-    def text(self, field: int) -> str | None:
-        """A field that is a string."""
-        found = self._vector(field, 1)
-        return None if found is None else str(bytes(found), "utf-8")
+    def text(self, field: int, most: int) -> str:
+        """A field that is a string, of at most so many bytes; "" where the table has none."""
+        found = self._vector(field, 1) or b""
+        if len(found) > most:
+            raise ValueError(f"a name has {len(found)} bytes, the limit is {most}")
+        return str(bytes(found), "utf-8")
 
-    def tables(self, field: int) -> list[Table]:
-        """A field that is a vector of tables."""
-        place = self._target(field)
-        offsets = self._vector(field, 4)
-        if place is None or offsets is None:
-            return []
-        starts = range(place + 4, place + 4 + len(offsets), 4)
-        return [Table(self.data, i + _unpack("<I", self.data, i)) for i in starts]
+    def count(self, field: int) -> int:
+        """How many tables there are in a field that is a vector of them."""
+        return len(self._vector(field, 4) or b"") // 4
+
+    def tables(self, field: int) -> Iterator[Table]:
+        """A field that is a vector of tables, one by one: it may claim any number of them."""
+        count, place = self.count(field), self._target(field)
+        if place is not None:
+            for i in range(place + 4, place + 4 + 4 * count, 4):
+                yield Table(self.data, i + _unpack("<I", self.data, i))
 
     def integers(self, field: int, columns: int) -> Array:
         """A field that is a vector of structs, each of so many int64: (R, columns)."""

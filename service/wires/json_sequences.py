@@ -17,7 +17,7 @@ from service.pack import Array
 from service.wires.document import Document, fields, kind, listed, numbers
 from service.wires.draft import Values, place
 from service.wires.json_values import Item, gather
-from service.wires.validation import Limits, check_sequences
+from service.wires.validation import Limits, check_places, check_sequences
 
 FIELD, MASK = "sequences", "mask"
 
@@ -32,6 +32,7 @@ class JsonSequences:
         self._outer = listed(root[FIELD], FIELD, "sequences")
         check_sequences(len(self._outer), limits)
         self._mask, self._document, self._manifest = root.get(MASK), document, manifest
+        self._limits, self._counts = limits, dict[str, Array]()
         self._named = isinstance(self._outer[0], simdjson.Object)
         self.names = self._names(limits.tensors)
 
@@ -60,26 +61,22 @@ class JsonSequences:
 
     def lengths(self, name: str) -> Array:
         """(N,) tokens, without padding."""
+        counts = self._all(name)
         if self._kept is None:
-            return self._counts[name]
-        for i, (kept, count) in enumerate(zip(self._kept, self._counts[name], strict=True)):
+            return counts
+        for i, (kept, count) in enumerate(zip(self._kept, counts, strict=True)):
             if len(kept) != count:
                 raise BadRequest(f"{MASK}[{i}]: {len(kept)} values for {count} tokens")
         return np.array([row.sum() for row in self._kept], np.int64)
 
-    @cached_property
-    def _counts(self) -> dict[str, Array]:
-        """(N,) tokens in each column, with padding."""
-        return {
-            column.name: np.array(
-                [
-                    len(listed(row, place(column.name, i), "tokens"))
-                    for i, row in enumerate(self._rows[column.name])
-                ],
-                np.int64,
-            )
-            for column in self._manifest.columns
-        }
+    def _all(self, name: str) -> Array:
+        """(N,) tokens, with padding."""
+        if name not in self._counts:
+            lists = [
+                listed(row, place(name, i), "tokens") for i, row in enumerate(self._rows[name])
+            ]
+            self._counts[name] = np.array([len(row) for row in lists], np.int64)
+        return self._counts[name]
 
     def tokens(self, column: Column) -> Values:
         """A column's values, padding left out."""
@@ -122,7 +119,7 @@ class JsonSequences:
         """Whether there are just as many lists as there are columns, sequences and vectors."""
         lists = 1
         for column in self._manifest.columns:
-            counts = self._counts[column.name]
+            counts = self._all(column.name)
             lists += len(counts)
             lists += int(counts.sum()) if isinstance(column, VectorColumn) else 0
         for own in self._manifest.context:
@@ -139,11 +136,16 @@ class JsonSequences:
         rows = listed(self._mask, MASK, "sequences")
         if len(rows) != len(self._outer):
             raise BadRequest(f"{MASK}: {len(rows)} rows for {len(self._outer)} sequences")
-        return [_bits(listed(row, f"{MASK}[{i}]", "0 and 1"), i) for i, row in enumerate(rows)]
+        lists = [listed(row, f"{MASK}[{i}]", "0 and 1") for i, row in enumerate(rows)]
+        check_places(sum(map(len, lists)), self._limits)
+        return [_bits(row, i) for i, row in enumerate(lists)]
 
 
 def _bits(row: simdjson.Array, i: int) -> Array:
     """(n,) bool."""
+    copied = numbers(row, "i")
+    if copied is not None and len(copied) == len(row) and ((copied == 0) | (copied == 1)).all():
+        return np.asarray(copied == 1)
     for j, value in enumerate(row):
         if not isinstance(value, bool | int | float) or value not in (0, 1):
             raise BadRequest(f"{MASK}[{i}][{j}]: must be 0 or 1")

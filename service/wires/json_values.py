@@ -11,8 +11,10 @@ import simdjson
 from service.columns import IdsColumn, VectorColumn
 from service.errors import BadRequest
 from service.manifest import Column, ContextColumn
-from service.wires.document import kind
+from service.wires.document import kind, numbers
 from service.wires.draft import Values, place
+
+NUMBERS = (int, float, bool)
 
 Item = tuple[tuple[int, ...], Any]  # where in the column, and the value there
 
@@ -22,11 +24,23 @@ def gather(column: Column | ContextColumn, items: Iterable[Item]) -> Values:
     if isinstance(column, VectorColumn):
         return _vectors(column, list(items))
     values, missing = [], []
-    read = _id if isinstance(column, IdsColumn) else _number
+    allowed = _id_types(column) if isinstance(column, IdsColumn) else NUMBERS
     for index, value in items:
-        values.append(0 if value is None else read(column, value, place(column.name, *index)))
+        if value is not None and type(value) not in allowed:
+            raise _wrong(column, index, value)
+        values.append(0 if value is None else value)
         missing.append(value is None)
     return _values(column, values, np.array(missing, bool))
+
+
+def _id_types(column: IdsColumn) -> tuple[type, ...]:
+    return (int, bool) if column.labels is None else (int, bool, str)
+
+
+def _wrong(column: Column | ContextColumn, index: tuple[int, ...], value: Any) -> BadRequest:
+    """What a value must be."""
+    wanted = "an integer id" if isinstance(column, IdsColumn) else "a number"
+    return BadRequest(f"{place(column.name, *index)}: must be {wanted}, not {kind(value)}")
 
 
 def _values(column: Column | ContextColumn, values: list[Any], missing: Any) -> Values:
@@ -49,19 +63,6 @@ def _words(column: IdsColumn, values: list[Any], missing: Any) -> Any:
     return found
 
 
-def _number(column: Column | ContextColumn, value: Any, where: str) -> float:
-    if not isinstance(value, int | float):
-        raise BadRequest(f"{where}: must be a number, not {kind(value)}")
-    return float(value)
-
-
-def _id(column: Column | ContextColumn, value: Any, where: str) -> int | str:
-    assert isinstance(column, IdsColumn)
-    if isinstance(value, int) or (isinstance(value, str) and column.labels is not None):
-        return value
-    raise BadRequest(f"{where}: must be an integer id, not {kind(value)}")
-
-
 def _vectors(column: VectorColumn, items: list[Item]) -> Values:
     """The vectors; where one has a wrong width, all widths and no numbers."""
     for index, token in items:
@@ -74,7 +75,20 @@ def _vectors(column: VectorColumn, items: list[Item]) -> Values:
         return Values(np.empty(0), widths)
     data = np.empty((len(items), column.width))
     for row, (index, token) in enumerate(items):
-        for k, value in enumerate(token):
-            where = place(column.name, *index, k)
-            data[row, k] = np.nan if value is None else _number(column, value, where)
+        copied = numbers(token, "d")
+        # A list in it may hold just as many numbers as there is room for.
+        simple = copied is not None and len(copied) == column.width and _flat(token)
+        data[row] = copied if simple else _row(column, index, token)
     return Values(data.ravel(), widths)
+
+
+def _flat(token: simdjson.Array) -> bool:
+    return not any(isinstance(value, simdjson.Array) for value in token)
+
+
+def _row(column: VectorColumn, index: tuple[int, ...], token: Any) -> list[float]:
+    """The numbers of a vector, one by one; null is NaN."""
+    for k, value in enumerate(token):
+        if value is not None and type(value) not in NUMBERS:
+            raise _wrong(column, (*index, k), value)
+    return [np.nan if value is None else value for value in token]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import prod
 from typing import Any
 
 import simdjson
@@ -13,7 +14,7 @@ from service.wires.document import fields, kind, listed
 from service.wires.tensors import DATATYPES, MOST_AXES
 
 LARGEST = 2**63 - 1  # what a dimension can be; products are Python's, they do not overflow
-MOST_BESIDE_0 = 2**20  # no body bounds the other dimensions of what is empty
+MOST_BESIDE_0 = 2**20  # no body bounds the product of the other dimensions of what is empty
 SEQUENCES = ("sequence_id", "sequence_start", "sequence_end")
 
 Scalar = str | int | float | bool
@@ -52,7 +53,7 @@ def shape(given: Mapping[str, Any], where: str) -> list[int]:
     if not 1 <= len(sizes) <= MOST_AXES:
         raise BadRequest(f"{where}: shape has {len(sizes)} dimensions, not 1 to {MOST_AXES}")
     found = [_dimension(size, where) for size in sizes]
-    if 0 in found and max(found) > MOST_BESIDE_0:
+    if 0 in found and prod(size for size in found if size) > MOST_BESIDE_0:
         raise BadRequest(f"{where}: shape {found} is empty, and larger than {MOST_BESIDE_0}")
     return found
 

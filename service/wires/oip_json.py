@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate, chain
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, chain, islice
 from math import prod
 from operator import mul
 from typing import Any, Literal
@@ -41,7 +41,7 @@ def array_of(
     plain: no list lies where a value should, so that numbers may be copied unseen.
     """
     sizes = levels(data, shape)
-    _check_sizes([data], sizes, shape, f"{where}: data")
+    _check_sizes(data, sizes, shape, f"{where}: data")
     array = _copied(data, datatype, prod(shape)) if plain else None
     if array is None:
         array = _walked(data, datatype, sizes, f"{where}: data")
@@ -49,19 +49,29 @@ def array_of(
 
 
 def _check_sizes(
-    found: Iterable[Any], sizes: Sequence[int], shape: Sequence[int], where: str
+    data: simdjson.Array, sizes: Sequence[int], shape: Sequence[int], where: str
 ) -> None:
     """BadRequest unless every list is as long as its level says."""
     for depth, size in enumerate(sizes):
-        inner = list(found)
-        for i, one in enumerate(inner):
-            index = np.unravel_index(i, sizes[:depth]) if depth else ()
-            at = place(where, *map(int, index))
-            if not isinstance(one, simdjson.Array):
-                raise BadRequest(f"{at}: must be a list, not {kind(one)}")
-            if len(one) != size:
-                raise BadRequest(f"{at}: {len(one)} values, shape {list(shape)} needs {size}")
-        found = chain.from_iterable(inner)
+        every = _at(data, depth)
+        counts = np.fromiter(map(_length, every), np.int64, prod(sizes[:depth]))
+        wrong = counts != size
+        if wrong.any():
+            i = int(wrong.argmax())
+            at = place(where, *map(int, np.unravel_index(i, sizes[:depth]) if depth else ()))
+            if counts[i] < 0:
+                found = kind(next(islice(_at(data, depth), i, None)))
+                raise BadRequest(f"{at}: must be a list, not {found}")
+            raise BadRequest(f"{at}: {counts[i]} values, shape {list(shape)} needs {size}")
+
+
+def _at(data: Any, depth: int) -> Iterator[Any]:
+    """What lies so deep in the lists."""
+    return iter([data]) if depth == 0 else chain.from_iterable(_at(data, depth - 1))
+
+
+def _length(value: Any) -> int:
+    return len(value) if isinstance(value, simdjson.Array) else -1
 
 
 def _copied(data: simdjson.Array, datatype: str, count: int) -> Array | None:
@@ -89,17 +99,13 @@ def _walked(data: simdjson.Array, datatype: str, sizes: Sequence[int], where: st
     dtype = np.dtype(object) if datatype == BYTES else NUMBERS.get(datatype, np.dtype(np.float32))
     found = np.empty(prod(sizes), dtype)
     with np.errstate(over="ignore"):
-        for i, value in enumerate(_leaves(data, len(sizes))):
+        for i, value in enumerate(_at(data, len(sizes))):
             if not _has(datatype, dtype, value):
                 at = place(where, *map(int, np.unravel_index(i, sizes)))
                 what = value if type(value) is int else kind(value)
                 raise BadRequest(f"{at}: {what} is no {datatype}")
             found[i] = value
     return found
-
-
-def _leaves(data: Any, depth: int) -> Iterator[Any]:
-    return iter(data) if depth == 1 else chain.from_iterable(_leaves(d, depth - 1) for d in data)
 
 
 def _has(datatype: str, dtype: np.dtype, value: Any) -> bool:

@@ -11,16 +11,18 @@ import simdjson
 
 from service.errors import BadRequest
 from service.manifest import Column, ContextColumn, Manifest
+from service.pack import Array
 from service.wires import oip_fields
 from service.wires.document import Document, fields, listed
 from service.wires.oip_fields import Scalar
 from service.wires.oip_json import array_of, levels, lists
-from service.wires.tensors import NUMBERS, Tensor, from_bytes
+from service.wires.tensors import NUMBERS, from_bytes
 from service.wires.validation import Limits
 
 REQUEST = ("id", "parameters", "inputs", "outputs")
 INPUT = ("name", "shape", "datatype", "parameters", "data")
 OUTPUT = ("name", "parameters", "shape", "datatype")
+NOTHING = memoryview(b"")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +42,21 @@ class Wanted:
         return cls(oip_fields.name(given, where), raw, oip_fields.classes(parameters, where))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Input:
-    """An input as its JSON describes it: with ``data``, or with ``size`` bytes behind the JSON."""
+    """An input as its JSON describes it: with ``data``, or with ``size`` bytes behind the JSON.
+
+    plain: its data may be copied unseen, as no list lies where a value should.
+    """
 
     where: str
     name: str
     datatype: str
     shape: list[int]
-    data: simdjson.Array | None
-    size: int | None
+    data: simdjson.Array | None = None
+    size: int | None = None
+    raw: memoryview = NOTHING
+    plain: bool = False
 
     @classmethod
     def of(cls, value: Any, where: str) -> Input:
@@ -68,12 +75,18 @@ class Input:
         """How many lists there ought to be in its JSON."""
         return 1 + (0 if self.data is None else lists(levels(self.data, self.shape)))
 
+    def array(self) -> Array:
+        """Its values, read now; BadRequest where they are not what they are said to be."""
+        if self.data is None:
+            return from_bytes(self.raw, self.datatype, self.shape, self.where)
+        return array_of(self.data, self.datatype, self.shape, self.plain, self.where)
+
 
 @dataclass(frozen=True, slots=True)
 class OipRequest:
     """What the protocol says of a request. binary: of outputs that are not listed one by one."""
 
-    tensors: dict[str, Tensor]
+    inputs: dict[str, Input]
     id: str | None = None
     parameters: dict[str, Scalar] = field(default_factory=dict)
     outputs: tuple[Wanted, ...] | None = None
@@ -96,7 +109,7 @@ def read(
     oip_fields.check_stateless(parameters)
     binary = oip_fields.flag(parameters, "binary_data_output", "the request")
     return OipRequest(
-        _tensors(document, root, memoryview(body)[size:], limits.tensors),
+        _inputs(document, root, memoryview(body)[size:], limits.tensors),
         oip_fields.identity(root.get("id")),
         parameters,
         _outputs(root.get("outputs"), binary, limits.tensors),
@@ -127,8 +140,8 @@ def _raw(body: bytes | bytearray, manifest: Manifest) -> OipRequest:
     rows, over = divmod(len(body), size)
     if over:
         raise BadRequest(f"a raw request: {len(body)} bytes are no multiple of {size}, a token's")
-    array = from_bytes(memoryview(body), datatype, [rows, *shape[1:]], column.name)
-    return OipRequest({column.name: Tensor(column.name, datatype, array)}, binary=True)
+    whole = Input(column.name, column.name, datatype, [rows, *shape[1:]], raw=memoryview(body))
+    return OipRequest({column.name: whole}, binary=True)
 
 
 def signature(column: Column | ContextColumn) -> tuple[list[int], str]:
@@ -137,25 +150,23 @@ def signature(column: Column | ContextColumn) -> tuple[list[int], str]:
     return [-1, *([column.width] if column.kind == "vector" else [])], datatype
 
 
-def _tensors(
+def _inputs(
     document: Document, root: Mapping[str, Any], raw: memoryview, most: int
-) -> dict[str, Tensor]:
+) -> dict[str, Input]:
     """The inputs by name, with all of ``raw`` divided among those that have their bytes there."""
     if "inputs" not in root:
         raise BadRequest("the request: missing field 'inputs'")
     inputs = [Input.of(v, f"inputs[{i}]") for i, v in enumerate(_few(root, "inputs", most))]
     others = sum(isinstance(root.get(name), simdjson.Array) for name in ("inputs", "outputs"))
     plain = document.lists == others + sum(one.lists for one in inputs)
-    found: dict[str, Tensor] = {}
+    found: dict[str, Input] = {}
     for one in inputs:
         if one.name in found:
             raise BadRequest(f"{one.where}: is given twice")
-        if one.data is not None:
-            array = array_of(one.data, one.datatype, one.shape, plain, one.where)
-        else:
-            mine, raw = _cut(raw, one)
-            array = from_bytes(mine, one.datatype, one.shape, one.where)
-        found[one.name] = Tensor(one.name, one.datatype, array)
+        one.plain = plain
+        if one.size is not None:
+            one.raw, raw = _cut(raw, one.size, one.where)
+        found[one.name] = one
     if len(raw):
         raise BadRequest(f"{len(raw)} unexpected bytes after the last tensor")
     return found
@@ -169,17 +180,16 @@ def _few(root: Mapping[str, Any], name: str, most: int) -> simdjson.Array:
     return found
 
 
-def _cut(raw: memoryview, one: Input) -> tuple[memoryview, memoryview]:
+def _cut(raw: memoryview, size: int, where: str) -> tuple[memoryview, memoryview]:
     """An input's bytes, and those after it."""
-    assert one.size is not None
-    if one.size > len(raw):
+    if size > len(raw):
         left = f"the body has {len(raw)} bytes left"
-        raise BadRequest(f"{one.where}: binary_data_size is {one.size}, {left}")
-    return raw[: one.size], raw[one.size :]
+        raise BadRequest(f"{where}: binary_data_size is {size}, {left}")
+    return raw[:size], raw[size:]
 
 
 def _outputs(value: Any, binary: bool, most: int) -> tuple[Wanted, ...] | None:
-    if value is None:
+    outputs = _few({"outputs": value}, "outputs", most) if value is not None else ()
+    if not len(outputs):
         return None
-    outputs = _few({"outputs": value}, "outputs", most)
     return tuple(Wanted.of(one, f"outputs[{i}]", binary) for i, one in enumerate(outputs))

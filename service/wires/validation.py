@@ -18,6 +18,7 @@ from service.pack import Array, Pack
 from service.scheduler import cost
 from service.wires.draft import Draft, Values, place
 
+PADDING = 4  # times as many places as tokens are allowed
 FLOATS = {"float32": "a finite float32 number", "float64": "a finite float64 number"}
 KINDS = {"b": "a boolean", "f": "a float", "i": "an integer", "u": "an integer", "O": "a string"}
 
@@ -82,6 +83,13 @@ def check_sequences(count: int, limits: Limits) -> None:
         raise BadRequest("no sequence is given, at least 1 is needed")
     if count > limits.sequences:
         raise BadRequest(f"{count} sequences, the limit is {limits.sequences} per request")
+
+
+def check_places(count: int, limits: Limits) -> None:
+    """BadRequest for far more places than tokens are allowed: padding has to be read too."""
+    most = PADDING * limits.tokens
+    if count > most:
+        raise BadRequest(f"{count} places with and without tokens, the limit is {most} per request")
 
 
 def _check_agreement(first: str, lengths: Array, name: str, found: Array) -> None:
@@ -154,7 +162,7 @@ def _numbers(values: Values, column: Column | ContextColumn, where: Where) -> Ar
     """(R,) finite; missing ones are NaN where they are allowed."""
     allowed = not isinstance(column, TimeColumn) and getattr(column, "missing", False)
     data = values.data
-    if values.missing is not None:
+    if values.missing is not None and data.dtype.kind != "O":
         data = np.where(values.missing, np.nan, data.astype(np.float64))
     return _cast(data, column.dtype, where, allowed)
 

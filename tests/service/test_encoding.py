@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.encoding import accepted, deflate, inflate
+from service.encoding import deflate, inflate
 from service.errors import BadRequest, TooLarge, UnsupportedMedia
 
 BODY = b'{"sequences": [[1, 2, 3]]}' * 40
@@ -50,20 +50,3 @@ def test_what_is_no_gzip_is_refused(body: bytes, message: str) -> None:
 def test_other_encodings_are_refused_by_name() -> None:
     with pytest.raises(UnsupportedMedia, match="'br' is not supported; gzip and deflate are"):
         inflate(BODY, "br", 10_000)
-
-
-@pytest.mark.parametrize(
-    ("header", "encoding"),
-    [
-        ("", None),
-        ("gzip", "gzip"),
-        ("deflate, gzip", "deflate"),
-        ("br, GZIP;q=0.5", "gzip"),
-        ("gzip;q=0, deflate", "deflate"),
-        ("gzip;q=0.0", None),
-        ("identity", None),
-        ("*", None),
-    ],
-)
-def test_an_encoding_is_chosen_of_those_accepted(header: str, encoding: str | None) -> None:
-    assert accepted(header) == encoding

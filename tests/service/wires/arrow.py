@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -76,7 +77,8 @@ def from_arrow(
 ) -> Pack:
     """What a stream says."""
     body = body if isinstance(body, bytes) else stream(body)
-    return admit(ArrowSequences.read(body, of, columns), of, limits)
+    limits = replace(limits, tensors=columns)
+    return admit(ArrowSequences.read(body, of, limits), of, limits)
 
 
 def at_hand(of: pa.Table | list[Any], manifest: Manifest = EVERY) -> Pack:

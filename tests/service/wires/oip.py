@@ -54,9 +54,14 @@ def request(body: bytes, header: str | None, of: Manifest, limits: Limits = LIMI
     return read(body, header, of, limits)
 
 
+def arrays(body: bytes, header: str | None, of: Manifest) -> dict[str, Array]:
+    """Every input's array."""
+    return {name: one.array() for name, one in request(body, header, of).inputs.items()}
+
+
 def pack(body: bytes, header: str | None, of: Manifest, limits: Limits = LIMITS) -> Pack:
     found = request(body, header, of, limits)
-    return admit(OipSequences(found.tensors, found.parameters, of), of, limits)
+    return admit(OipSequences(found.inputs, found.parameters, of, limits), of, limits)
 
 
 def words(*values: str) -> Array:

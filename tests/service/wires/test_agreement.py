@@ -50,7 +50,7 @@ def from_arrow(rows: Rows) -> Pack:
     sink = io.BytesIO()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table, max_chunksize=2)
-    return admit(ArrowSequences.read(sink.getvalue(), OF, 20), OF, LIMITS)
+    return admit(ArrowSequences.read(sink.getvalue(), OF, LIMITS), OF, LIMITS)
 
 
 def tensors(rows: Rows) -> dict[str, Array]:

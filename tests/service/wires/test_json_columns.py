@@ -50,6 +50,7 @@ def test_every_kind_of_column_comes_through() -> None:
 BAD: dict[str, dict[str, Any]] = {
     "sequence 1: kind has 2 tokens, amount has 3": {"kind": [0, 1]},
     r"kind\[1\]: must be a list of tokens, not a string": {"kind": "buy"},
+    "sequence 1: code has 2 tokens, amount has 3": {"code": [0, 1], "time": None},
     r"amount\[1\]\[2\]: must be a number, not a string": {"amount": [1, 2, "3"]},
     r"amount\[1\]\[0\]: must be a number, not a list": {"amount": [[1], [2], [3]]},
     r"code\[1\]\[1\]: id 2 is outside -1..1": {"code": [0, 2, 0]},

@@ -66,6 +66,8 @@ BAD_VECTORS = {
     "{}": "missing field 'sequences'",
     '{"sequences": [[[1, 2]]], "extra": 1}': "unknown field 'extra'",
     '{"sequences": [[[1, 2]]], "sequences": 1}': "a field is given twice",
+    '{"\\u0000": 1}': "a field's name has a NUL in it",
+    '{"sequences": [{"x": [[1, 2]], "x\\u0000y": 1}]}': "a field's name has a NUL in it",
     '{"sequences": 5}': "sequences: must be a list of sequences, not an integer",
     '{"sequences": null}': "not null",
     '{"sequences": []}': "no sequence is given",
@@ -186,4 +188,6 @@ def test_a_mask_that_does_not_fit_is_refused_by_place(mask: str, message: str) -
 
 def test_lengths_are_those_without_padding() -> None:
     body = json.dumps({"sequences": [[1] * 50, [2] * 50], "mask": [[1] + [0] * 49] * 2})
-    assert [len(array) for array in read(body, IDS, Limits(2, 2))] == [1, 1]
+    assert [len(array) for array in read(body, IDS, Limits(25, 2))] == [1, 1]
+    with pytest.raises(BadRequest, match="100 places with and without tokens, the limit is 96"):
+        read(body, IDS, Limits(24, 2))

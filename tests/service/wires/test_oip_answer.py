@@ -26,7 +26,7 @@ def answered(
 ) -> tuple[dict[str, Any], bytes, dict[str, str]]:
     """The head of an answer, the bytes behind it, and its headers."""
     asked = request(*as_binary(tensors, **extra), of)
-    form = OipSequences(asked.tensors, asked.parameters, of)
+    form = OipSequences(asked.inputs, asked.parameters, of, LIMITS)
     admit(form, of, LIMITS)
     body, headers = oip_answer.encode(asked, oip_answer.wanted(asked, of), form, of, rows)
     size = int(headers.get(oip_answer.HEADER, len(body)))

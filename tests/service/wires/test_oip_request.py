@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from service.errors import BadRequest
 from service.wires.validation import Limits
 from tests.service.fakes import EVENTS, LIMITS, MANIFESTS
-from tests.service.wires.oip import NAMES, as_binary, as_json, floats, pack, request, words
+from tests.service.wires.oip import NAMES, arrays, as_binary, as_json, floats, pack, request, words
 
 VECTORS = MANIFESTS["vectors"]
 X = np.array([[1, 2], [3, 4], [5, 6]], np.float32)
@@ -33,15 +33,15 @@ def test_tensors_come_through_exactly_in_every_form(
         (as_json({"a": given_array}), None),
         (as_json({"a": given_array}, flat=True), None),
     ):
-        found = request(body, header, VECTORS).tensors["a"]
-        assert (found.datatype, found.shape) == (NAMES[dtype], tuple(shape))
-        np.testing.assert_array_equal(found.array, given_array)
+        found = request(body, header, VECTORS).inputs["a"]
+        assert (found.datatype, found.shape) == (NAMES[dtype], shape)
+        np.testing.assert_array_equal(found.array(), given_array)
 
 
 def test_words_come_through_in_both_forms() -> None:
     array = words("buy", "", "späť")
     for body, header in (as_binary({"a": array}), (as_json({"a": array}), None)):
-        assert request(body, header, VECTORS).tensors["a"].array.tolist() == array.tolist()
+        assert request(body, header, VECTORS).inputs["a"].array().tolist() == array.tolist()
 
 
 def test_bf16_is_the_upper_half_of_a_float32() -> None:
@@ -49,13 +49,13 @@ def test_bf16_is_the_upper_half_of_a_float32() -> None:
     upper = (array.view(np.uint32) >> 16).astype("<u2").tobytes()
     one = {"name": "a", "shape": [3], "datatype": "BF16", "parameters": {"binary_data_size": 6}}
     head = json.dumps({"inputs": [one]}).encode()
-    found = request(head + upper, str(len(head)), VECTORS).tensors["a"].array
+    found = arrays(head + upper, str(len(head)), VECTORS)["a"]
     np.testing.assert_array_equal(found, array)
 
 
 def test_a_raw_body_is_the_one_input() -> None:
     found = request(X.tobytes(), "0", VECTORS)
-    np.testing.assert_array_equal(found.tensors["x"].array, X)
+    np.testing.assert_array_equal(found.inputs["x"].array(), X)
     assert found.binary
     with pytest.raises(BadRequest, match="25 bytes are no multiple of 8"):
         request(X.tobytes() + b"1", "0", VECTORS)
@@ -127,7 +127,7 @@ BAD_INPUTS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("message", BAD_INPUTS)
 def test_a_bad_input_is_refused_by_name_and_place(message: str) -> None:
     with pytest.raises(BadRequest, match=message):
-        request(one(**BAD_INPUTS[message]), None, VECTORS)
+        arrays(one(**BAD_INPUTS[message]), None, VECTORS)
 
 
 BAD_REQUESTS: dict[str, Any] = {
@@ -175,7 +175,7 @@ def test_bytes_too_few_too_many_or_of_another_size_are_refused() -> None:
         request(body[:-1], header, VECTORS)
     wrong = body[: int(header)].replace(b"[3, 2]", b"[3, 3]") + body[int(header) :]
     with pytest.raises(BadRequest, match=r"shape \[3, 3\] of FP32 is 36 bytes, not 24"):
-        request(wrong, header, VECTORS)
+        arrays(wrong, header, VECTORS)
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def test_bytes_elements_must_fill_their_tensor(raw: bytes, message: str) -> None
     own["parameters"] = {"binary_data_size": len(raw)}
     head = json.dumps({"inputs": [own]}).encode()
     with pytest.raises(BadRequest, match=message):
-        request(head + raw, str(len(head)), VECTORS)
+        arrays(head + raw, str(len(head)), VECTORS)
 
 
 @settings(max_examples=300)
@@ -215,4 +215,4 @@ def test_any_damage_to_a_body_is_read_or_refused(data: st.DataObject) -> None:
 
 def test_a_bracket_in_a_string_changes_nothing() -> None:
     body = as_json({"x": X}, id="a[b[c")
-    np.testing.assert_array_equal(request(body, None, VECTORS, LIMITS).tensors["x"].array, X)
+    np.testing.assert_array_equal(request(body, None, VECTORS, LIMITS).inputs["x"].array(), X)

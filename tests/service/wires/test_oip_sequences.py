@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -81,10 +82,10 @@ def test_padding_may_hold_anything() -> None:
 def test_per_token_outputs_come_back_in_the_form_of_the_inputs() -> None:
     rows = np.arange(3, dtype=np.float32)[:, None] + 1
     body, header = as_binary({"x": BATCH, "lengths": np.array([2, 1])})
-    form = OipSequences(request(body, header, VECTORS).tensors, {}, VECTORS)
+    form = OipSequences(request(body, header, VECTORS).inputs, {}, VECTORS, LIMITS)
     admit(form, VECTORS, LIMITS)
     np.testing.assert_array_equal(form.spread(rows)[..., 0], [[1, 2, 0], [3, 0, 0]])
-    ragged = OipSequences(request(*as_binary({"x": X[:3]}), VECTORS).tensors, {}, VECTORS)
+    ragged = OipSequences(request(*as_binary({"x": X[:3]}), VECTORS).inputs, {}, VECTORS, LIMITS)
     assert ragged.spread(rows) is rows
 
 
@@ -166,11 +167,53 @@ def test_tensors_that_do_not_fit_are_refused_by_place(message: str) -> None:
         pack(*as_binary(BAD[message]), VECTORS)
 
 
-def test_a_pad_value_must_be_a_number() -> None:
+def test_a_pad_value_must_be_a_number_of_a_batch() -> None:
     with pytest.raises(BadRequest, match="'pad_value': must be a number"):
         read(parameters={"pad_value": "x"}, x=BATCH)
+    with pytest.raises(BadRequest, match="pad_value: goes with a batch"):
+        read(parameters={"pad_value": 0}, x=X)
 
 
-def test_a_huge_empty_batch_costs_nothing() -> None:
-    with pytest.raises(BadRequest, match="is empty, and larger"):
-        pack(*as_binary({"x": np.ones((2**30, 0, 2), np.float32)}), VECTORS)
+@pytest.mark.parametrize("shape", [(1, 0, 2), (0, 5, 2)])
+def test_a_pad_value_of_an_empty_batch_says_what_is_wrong(shape: tuple[int, ...]) -> None:
+    with pytest.raises(BadRequest, match=r"the minimum is 1|no sequence is given"):
+        read(parameters={"pad_value": 0}, x=np.ones(shape, np.float32))
+
+
+def test_words_have_no_pad_value() -> None:
+    columns = {"kind": words("a", "b").reshape(1, 2), "code": np.ones((1, 2), np.int64)}
+    others = {"amount": np.ones((1, 2)), "time": np.ones((1, 2)), "where": np.ones((1, 2, 2))}
+    context = {"age": np.ones(1), "land": words("pt"), "home": np.ones((1, 2))}
+    given = columns | others | context
+    with pytest.raises(BadRequest, match="kind has words; send a mask"):
+        pack(*as_binary(given, parameters={"pad_value": 0}), EVENTS)
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((2**30, 0, 2), "is empty, and larger"),
+        ((2**15, 2**14, 0), "is empty, and larger"),
+        ((0, *[2**20] * 4), "is empty, and larger"),
+        ((2**10, 2**10, 0), "1024 sequences, the limit is 50"),
+        ((40, 2**10, 0), "40960 places with and without tokens, the limit is 400"),
+    ],
+)
+def test_what_is_empty_and_huge_costs_nothing(shape: tuple[int, ...], message: str) -> None:
+    own = {"name": "x", "shape": shape, "datatype": "FP32"}
+    forms: list[dict[str, Any]] = [{"data": []}, {"parameters": {"binary_data_size": 0}}]
+    for more in forms:
+        body = json.dumps({"inputs": [own | more]}).encode()
+        with pytest.raises(BadRequest, match=message):
+            pack(body, str(len(body)), VECTORS)
+
+
+def test_nothing_is_read_of_inputs_that_are_not_the_model_s_or_too_long() -> None:
+    """The data would be refused, were they looked at."""
+    for name, shape, message in (
+        ("nobody", [3, 2], "unknown column 'nobody'"),
+        ("x", [101, 2], "101 tokens, the limit is 100"),
+    ):
+        own = {"name": name, "shape": shape, "datatype": "FP32", "data": ["not", "numbers"]}
+        with pytest.raises(BadRequest, match=message):
+            pack(json.dumps({"inputs": [own]}).encode(), None, VECTORS)

@@ -1,0 +1,126 @@
+"""Whatever becomes of a request, its bytes are given back and its model's counts are right."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from starlette.requests import Request
+from starlette.types import Message
+
+from service.application import Service
+from service.errors import ClientGone, DeadlinePassed, QueueFull, ServiceError, StepFailed
+from service.prediction import respond
+from service.protocol import LEFT
+from service.wires.exchange import infer, predict
+from tests.service.fakes import service
+from tests.service.wires.oip import as_json
+
+GOOD = b'{"sequences": [[[1, 2], [3, 4]]]}'
+
+
+def a_request(body: bytes) -> Request:
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    log: dict[str, Any] = {}
+    scope = {"type": "http", "method": "POST", "headers": [], "state": {}, "sumserve.log": log}
+    return Request(scope, receive)
+
+
+def failing(error: Exception) -> Callable[..., Any]:
+    async def raises(*_: object) -> None:
+        raise error
+
+    return raises
+
+
+async def waits(*_: object) -> None:
+    await asyncio.sleep(60)
+
+
+def counts(served: Service) -> tuple[int, int]:
+    parts = served.statistics.of("vectors", "3")["inference_stats"]
+    return parts["success"]["count"], parts["fail"]["count"]
+
+
+def test_an_answer_gives_its_bytes_back_and_is_counted() -> None:
+    async def test() -> None:
+        served = service()
+        found = await respond(served, predict, a_request(GOOD), "vectors")
+        assert found.status_code == 200
+        assert (served.bodies.in_flight, counts(served)) == (0, (1, 0))
+
+    asyncio.run(test())
+
+
+OUTCOMES: list[tuple[Callable[..., Any], bytes, type[ServiceError]]] = [
+    (failing(StepFailed("x")), GOOD, StepFailed),
+    (failing(QueueFull("x")), GOOD, QueueFull),
+    (failing(StepFailed("x")), b"{}", ServiceError),
+]
+
+
+@pytest.mark.parametrize(("engine", "body", "error"), OUTCOMES)
+def test_a_failure_gives_its_bytes_back_and_is_counted(
+    engine: Any, body: bytes, error: type[ServiceError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test() -> None:
+        served = service()
+        monkeypatch.setattr(served.engine, "predict", engine)
+        with pytest.raises(error):
+            await respond(served, predict, a_request(body), "vectors")
+        assert (served.bodies.in_flight, counts(served)) == (0, (0, 1))
+
+    asyncio.run(test())
+
+
+def test_a_timeout_is_a_failure_of_the_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        served = service()
+        monkeypatch.setattr(served.engine, "predict", waits)
+        x = np.ones((2, 2), np.float32)
+        asked = a_request(as_json({"x": x}, parameters={"timeout": 1000}))
+        with pytest.raises(DeadlinePassed, match="1000 microseconds"):
+            await respond(served, infer, asked, "vectors")
+        assert (served.bodies.in_flight, counts(served)) == (0, (0, 1))
+
+    asyncio.run(test())
+
+
+def test_a_client_that_leaves_ends_its_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        served = service()
+        monkeypatch.setattr(served.engine, "predict", waits)
+        asked = a_request(GOOD)
+        task = asyncio.create_task(respond(served, predict, asked, "vectors"))
+        while LEFT not in asked.scope["state"]:
+            await asyncio.sleep(0)
+        asked.scope["state"][LEFT]()
+        with pytest.raises(ClientGone):
+            await task
+        assert (served.bodies.in_flight, counts(served)) == (0, (0, 1))
+        assert LEFT not in asked.scope["state"]
+
+    asyncio.run(test())
+
+
+def test_a_task_that_is_cancelled_otherwise_stays_cancelled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def test() -> None:
+        served = service()
+        monkeypatch.setattr(served.engine, "predict", waits)
+        asked = a_request(GOOD)
+        task = asyncio.create_task(respond(served, predict, asked, "vectors"))
+        while LEFT not in asked.scope["state"]:
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert served.bodies.in_flight == 0
+
+    asyncio.run(test())
