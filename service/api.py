@@ -26,6 +26,7 @@ def create_app(service: Service) -> ASGIApp:
         service.readiness.started = True
         yield
         await service.engine.close()
+        service.coders.shutdown()
 
     app = FastAPI(title="sumserve", version=schema.VERSION, lifespan=lifespan)
     app.router.redirect_slashes = False

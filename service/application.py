@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from service.body import Bodies
@@ -14,16 +15,24 @@ from service.settings import Settings
 from service.statistics import Statistics
 from service.wires.validation import Limits
 
+CODERS = 2  # threads that decode and encode: each may take many times a large body's memory
+
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """Models, the engine that runs them, and the limits of requests."""
+    """Models, the engine that runs them, and the limits of requests.
+
+    coders: the threads in which large bodies are decoded and encoded.
+    """
 
     settings: Settings
     manifests: Mapping[str, Manifest]
     engine: Engine
     readiness: Readiness
     statistics: Statistics = field(default_factory=Statistics)
+    coders: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(CODERS, thread_name_prefix="coder")
+    )
     bodies: Bodies = field(init=False)
     limits: Limits = field(init=False)
 

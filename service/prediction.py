@@ -47,14 +47,14 @@ async def _answered(
 ) -> Response:
     large = len(body) > LARGE_BYTES
     begun = time.perf_counter()
-    exchange = await _call(large, wire, body, request.headers, manifest, service.limits)
+    exchange = await _call(service, large, wire, body, request.headers, manifest, service.limits)
     decoded = time.perf_counter()
     answer = await _run(service, request, manifest, exchange)
     returned = time.perf_counter()
     usage = _usage(answer, exchange)
     large = large or sum(rows.nbytes for rows in answer.outputs.values()) > LARGE_BYTES
     encoding = preferred(request.headers.get("accept-encoding", ""), WINDOWS)
-    reply = await _call(large, _reply, manifest, exchange, answer.outputs, usage, encoding)
+    reply = await _call(service, large, _reply, manifest, exchange, answer.outputs, usage, encoding)
     timing = Timing(
         answer.queue_ms / 1e3,
         decoded - begun,
@@ -114,6 +114,8 @@ def _usage(answer: Answer, exchange: Exchange) -> dict[str, float]:
     }
 
 
-async def _call(large: bool, function: Callable[..., T], *args: Any) -> T:
+async def _call(service: Service, large: bool, function: Callable[..., T], *args: Any) -> T:
     """Small work at once; large work in a thread, so that the loop goes on answering others."""
-    return await asyncio.to_thread(function, *args) if large else function(*args)
+    if not large:
+        return function(*args)
+    return await asyncio.get_running_loop().run_in_executor(service.coders, function, *args)

@@ -139,12 +139,12 @@ def _wanted(column: Column | ContextColumn) -> str:
 def _vectors(values: Values, column: VectorColumn, where: Where) -> Array:
     """(R, width) float32, finite."""
     missing = _first(values.missing)
+    if values.widths is None and len(values.data) and missing != 0:
+        found = KINDS[values.data.dtype.kind]
+        raise BadRequest(f"{where(0)}: must be {_wanted(column)}, not {found}")
     if missing is not None:
         raise BadRequest(f"{where(missing)}: must be {_wanted(column)}, not null")
     if values.widths is None:
-        if len(values.data):
-            found = KINDS[values.data.dtype.kind]
-            raise BadRequest(f"{where(0)}: must be {_wanted(column)}, not {found}")
         return np.empty((0, column.width), np.float32)
     wrong = _first(values.widths != column.width)
     if wrong is not None:
