@@ -26,7 +26,7 @@ class AttentionRunner:
     def __init__(self, stage: AttentionStage, graph: Graph) -> None:
         self._stage, self._graph = stage, graph
 
-    def advance(self, progress: Progress) -> None:
+    def advance(self, progress: Progress) -> Iterator[int]:
         """Attend within every sequence."""
         query, key, value = (
             np.concatenate([tokens[name] for tokens in progress.tokens] or [np.zeros((0, 1, 1))])
@@ -34,13 +34,15 @@ class AttentionRunner:
         )
         read = np.zeros_like(value)
         for rows, lengths in self._buckets(progress.lengths):
-            self._attend(read, [query, key, value], rows, lengths)
+            yield from self._attend(read, [query, key, value], rows, lengths)
         for tokens, part in zip(progress.tokens, progress.slices, strict=True):
             for name in ("query", "key", "value"):
                 del tokens[name]
             tokens["read"] = read[part.tokens]
 
-    def _attend(self, read: Array, projected: list[Array], rows: Array, lengths: Array) -> None:
+    def _attend(
+        self, read: Array, projected: list[Array], rows: Array, lengths: Array
+    ) -> Iterator[int]:
         """Sequences in rows (B, n) of tokens, T where there is none."""
         query, key, value = (_gather(values, rows) for values in projected)
         for part in self._cuts(rows.shape[1]):
@@ -48,6 +50,7 @@ class AttentionRunner:
             found, places = self._graph.run(feeds)[NEXT + "read"], rows[:, part]
             there = places < len(read)
             read[places[there]] = found[there]
+            yield int(there.sum())
 
     def _buckets(self, lengths: Array) -> Iterator[tuple[Array, Array]]:
         """rows (B, n) and lengths (B,) of sequences with one padded length n."""

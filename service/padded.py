@@ -34,7 +34,7 @@ class PaddedRunner:
         fixed = _fixed_axes(stage, graph)
         self._batch, self._length = fixed.get("b"), fixed.get("n")
 
-    def advance(self, progress: Progress) -> None:
+    def advance(self, progress: Progress) -> Iterator[int]:
         """Run the model on the whole pack; BadRequest when a sequence is longer than it takes."""
         lengths, answers = progress.lengths, Feeds()
         values = {own.name: _values(own, progress) for own in self._stage.inputs}
@@ -46,6 +46,7 @@ class PaddedRunner:
                 whole = (lengths.sum() if "n" in own.axes else len(lengths), batch.shape[-1])
                 answer = answers.setdefault(OUTPUT + own.output, np.zeros(whole, np.float32))
                 _put(answer, batch, chosen, rows)
+            yield int(lengths[chosen].sum())
         progress.keep(answers)
 
     def _calls(self, lengths: Array) -> Iterator[tuple[Array, Array]]:

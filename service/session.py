@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 from service.attention import AttentionRunner
 from service.bundle import Bundle
 from service.checks import check
@@ -46,11 +49,40 @@ class Session:
         A sequence's rows depend neither on what else is in the pack nor on the size of slices, but
         for what ``isolation`` says. Raises BadRequest for lengths or ids that are not allowed.
         """
+        started = self.start(pack, slice_tokens)
+        started.advance()
+        return started.outputs
+
+    def start(self, pack: Pack, slice_tokens: int | None = None) -> Run:
+        """The same, but nothing is run before it is advanced."""
         check(pack, self.manifest)
         progress = Progress(pack, slice_tokens or self._slice_tokens)
-        for runner in self._runners:
-            runner.advance(progress)
-        return {o.name: progress.output(o) for o in self.manifest.outputs}
+        return Run(progress, self._runners, self.manifest)
+
+
+class Run:
+    """A pack on its way through the stages: advanced by some tokens at a time, until it is done."""
+
+    def __init__(self, progress: Progress, runners: Sequence[Runner], manifest: Manifest) -> None:
+        self._progress, self._manifest = progress, manifest
+        self._work = (tokens for runner in runners for tokens in runner.advance(progress))
+        self.done = False
+
+    def advance(self, tokens: float = math.inf) -> int:
+        """Run on until so many tokens have been through a stage, or more; how many they were."""
+        ran = 0
+        for some in self._work:
+            ran += some
+            if ran >= tokens:
+                return ran
+        self.done = True
+        return ran
+
+    @property
+    def outputs(self) -> dict[str, Array]:
+        """What `Session.run` returns, once it is done."""
+        assert self.done, "still on its way"
+        return {own.name: self._progress.output(own) for own in self._manifest.outputs}
 
 
 def _variant(bundle: Bundle, options: Options) -> Variant | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
@@ -48,8 +49,8 @@ class Progress:
 class Runner(Protocol):
     """Whatever runs one stage."""
 
-    def advance(self, progress: Progress) -> None:
-        """Run the stage on a whole pack."""
+    def advance(self, progress: Progress) -> Iterator[int]:
+        """Run the stage on a whole pack, bit by bit: yields how many tokens each bit was."""
         ...
 
 
@@ -59,7 +60,7 @@ class TokenRunner:
     def __init__(self, stage: TokenStage, graph: Graph) -> None:
         self._summaries, self._graph = stage.summaries, graph
 
-    def advance(self, progress: Progress) -> None:
+    def advance(self, progress: Progress) -> Iterator[int]:
         """Run the stage on every slice."""
         folds = {s.name: Fold(s, len(progress.lengths)) for s in self._summaries}
         for i, part in enumerate(progress.slices):
@@ -71,6 +72,7 @@ class TokenRunner:
                     field: rows[:-1] for field, rows in _named(found, f"{PART}{name}:").items()
                 }
                 fold.add(blocks, part.block[:-1] + part.sequences.start)
+            yield part.tokens.stop - part.tokens.start
         for name, fold in folds.items():
             rows = fold.rows()
             progress.sequences |= {f"{SUMMARY}{name}:{field}": rows[field] for field in rows}
@@ -94,9 +96,10 @@ class SequenceRunner:
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
 
-    def advance(self, progress: Progress) -> None:
+    def advance(self, progress: Progress) -> Iterator[int]:
         """Run the stage on all sequences."""
         progress.keep(self._graph.run(progress.sequences))
+        yield 0
 
 
 def _count(lengths: Array) -> Array:

@@ -64,7 +64,7 @@ def test_the_stages_together_are_the_model_s_forward(name: str, blocks: int) -> 
     pack = usual(checkpoint.model, lengths, np.random.default_rng(1))
     progress = Progress(pack, slice_tokens=50)
     for runner in runners(checkpoint.model):
-        runner.advance(progress)
+        list(runner.advance(progress))
     for output in description.outputs(checkpoint.model.config.signature):
         wanted = forward(checkpoint.model, pack)[output.name]
         scale = np.abs(wanted).max()
@@ -93,7 +93,7 @@ def test_a_pack_of_nothing_but_empty_sequences_is_answered() -> None:
     pack: Pack = usual(checkpoint.model, [0, 0], np.random.default_rng(1))
     progress = Progress(pack, slice_tokens=50)
     for runner in runners(checkpoint.model):
-        runner.advance(progress)
+        list(runner.advance(progress))
     wanted = forward(checkpoint.model, pack)
     for output in description.outputs(checkpoint.model.config.signature):
         np.testing.assert_allclose(progress.output(output), wanted[output.name], rtol=1e-5)

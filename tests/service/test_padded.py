@@ -58,7 +58,7 @@ def answer(
 ) -> Array:
     stage = PaddedStage(file="stage0.onnx", inputs=inputs, outputs=(output,))
     progress = Progress(pack, 48)
-    PaddedRunner(stage, graph, longest).advance(progress)
+    list(PaddedRunner(stage, graph, longest).advance(progress))
     per = "token" if "n" in output.axes else "sequence"
     return progress.output(Output.model_validate({"name": output.output, "per": per, "width": 3}))
 

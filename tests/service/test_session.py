@@ -153,3 +153,19 @@ def test_serving_imports_neither_torch_nor_training() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert found.returncode == 0, found.stderr
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_run_that_is_stopped_and_goes_on_gives_the_same_bits(name: str, bundles: Path) -> None:
+    bundle = Bundle.open(bundles / name / "1")
+    session = Session(bundle, Options(slice_tokens=48))
+    column, sequences = bundle.manifest.columns[0].name, draw(bundle, LENGTHS)
+    pack, other = Pack.of(column, sequences), Pack.of(column, sequences[:3])
+    wanted, run, advanced = session.run(pack), session.start(pack), 0
+    while not run.done:
+        advanced += run.advance(60)
+        session.run(other)  # something else in between
+    for output, rows in wanted.items():
+        np.testing.assert_array_equal(run.outputs[output], rows)
+    stages = [stage for stage in bundle.manifest.stages if stage.kind == "tokens"]
+    assert advanced == pack.tokens * len(stages)
