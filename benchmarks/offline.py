@@ -28,10 +28,11 @@ from benchmarks.mixes import mixes
 from benchmarks.reference import BUNDLES, checkpoint
 from benchmarks.timing import Timing, alternate, ratio
 from service.bundle import Bundle
+from service.engine.job import Job
+from service.engine.scheduler import Scheduler
 from service.graph import Options
 from service.pack import Array, Pack
 from service.runtime import Threads, onnxruntime
-from service.scheduler import Job, Scheduler
 from service.session import Session
 from service.settings import Settings
 
@@ -42,7 +43,7 @@ Answer = Callable[[Sequence[Group]], list[Array]]
 
 def packed(session: Session, step_tokens: int, groups: Sequence[Group]) -> list[Array]:
     """Steps as the engine forms them: whole sequences up to the token budget."""
-    scheduler = Scheduler(step_tokens, queue_tokens=10**9)
+    scheduler = Scheduler(step_tokens, queue_tokens=10**9, long_tokens=step_tokens)
     sequences = [s for group in groups for s in group]
     job = Job("reference", [len(s) for s in sequences])
     scheduler.add(job)

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from service.body import Bodies
-from service.engine import Engine
+from service.engine.engine import Engine
 from service.errors import UnknownModel
 from service.manifest import Manifest
 from service.readiness import Readiness

@@ -14,7 +14,8 @@ from service.access import note
 from service.application import Service
 from service.checks import not_finite
 from service.encoding import WINDOWS, deflate
-from service.engine import Answer, Outputs
+from service.engine.engine import Answer
+from service.engine.runner import Outputs
 from service.errors import BadRequest, ClientGone, DeadlinePassed, ServiceError
 from service.manifest import Manifest
 from service.negotiation import preferred
@@ -75,7 +76,9 @@ async def _run(
     try:
         with leaving(request.scope) as left:
             async with asyncio.timeout(timeout):
-                return await service.engine.predict(manifest.name, exchange.pack, exchange.priority)
+                return await service.engine.predict(
+                    manifest.name, exchange.pack, exchange.priority, _client(request)
+                )
     except TimeoutError as error:
         assert timeout is not None
         limit = f"the request's timeout of {timeout * 1e6:.0f} microseconds"
@@ -102,6 +105,11 @@ def _reply(
     if encoding is None:
         return Reply(reply.body, headers)
     return Reply(deflate(reply.body, encoding), {**headers, "Content-Encoding": encoding})
+
+
+def _client(request: Request) -> str:
+    """Whom the engine is to treat as one: whoever sends from an address."""
+    return request.client.host if request.client else ""
 
 
 def _usage(answer: Answer, exchange: Exchange) -> dict[str, float]:

@@ -14,13 +14,13 @@ import uvicorn
 from service.api import create_app
 from service.application import Service
 from service.bundle import find_bundles, open_named
-from service.engine import Engine
+from service.engine.engine import Engine
+from service.engine.scheduler import Scheduler
 from service.errors import StartupError
 from service.graph import Options
 from service.protocol import Protocol
 from service.readiness import Readiness
 from service.runtime import Threads
-from service.scheduler import Scheduler
 from service.session import Session
 from service.settings import Settings
 from service.verification import check_golden
@@ -75,7 +75,8 @@ def load(settings: Settings) -> Service:
         log.info("loaded %s/%s on %s, golden error %.1e", name, version, settings.device, error)
         sessions[name] = session
     manifests = {name: session.manifest for name, session in sessions.items()}
-    engine = Engine(sessions, Scheduler(settings.step_tokens, settings.queue_tokens))
+    scheduler = Scheduler(settings.step_tokens, settings.queue_tokens, settings.long_tokens)
+    engine = Engine(sessions, scheduler)
     return Service(settings, manifests, engine, Readiness())
 
 

@@ -30,6 +30,9 @@ class Settings(Strict):
     )
     threads: int = Field(0, ge=0, le=1024, description="threads of the process; 0: as many as CPUs")
     step_tokens: int = Field(16_384, ge=1, description="token budget of one step")
+    long_tokens: int = Field(
+        4096, ge=1, description="longest sequence that is run in one go; longer ones go bit by bit"
+    )
     slice_tokens: int = Field(SLICE_TOKENS, ge=1, description="tokens in one call of a graph")
     queue_tokens: int = Field(4_000_000, ge=1, description="tokens waiting before 429")
     max_request_tokens: int = Field(1_000_000, ge=1, description="most tokens in one request")

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from service.engine import Outputs
+from service.engine.job import DEFAULT_PRIORITY
+from service.engine.runner import Outputs
 from service.errors import UnsupportedMedia
 from service.manifest import Manifest
 from service.negotiation import preferred
 from service.pack import Pack
-from service.scheduler import DEFAULT_PRIORITY
 from service.wires import arrow_answer, json_answer, oip_answer, oip_fields
 from service.wires.arrow_sequences import ArrowSequences
 from service.wires.document import Document

@@ -8,8 +8,8 @@ from typing import Any
 
 import simdjson
 
+from service.engine.job import DEFAULT_PRIORITY
 from service.errors import BadRequest
-from service.scheduler import DEFAULT_PRIORITY
 from service.wires.document import fields, kind, listed
 from service.wires.tensors import DATATYPES, MOST_AXES
 

@@ -12,10 +12,10 @@ import numpy as np
 
 from service.checks import check_ids, check_lengths
 from service.columns import IdsColumn, TimeColumn, VectorColumn
+from service.engine.job import cost
 from service.errors import BadRequest
 from service.manifest import Column, ContextColumn, Manifest
 from service.pack import Array, Pack
-from service.scheduler import cost
 from service.wires.draft import Draft, Values, place
 
 PADDING = 4  # times as many places as tokens are allowed

@@ -7,7 +7,9 @@ from typing import Literal
 import numpy as np
 
 from service.application import Service
-from service.engine import Engine
+from service.engine.engine import Engine
+from service.engine.runner import Runs
+from service.engine.scheduler import Scheduler
 from service.manifest import (
     Architecture,
     Column,
@@ -21,7 +23,6 @@ from service.manifest import (
 )
 from service.pack import Array, Pack
 from service.readiness import Readiness
-from service.scheduler import Scheduler
 from service.settings import Settings
 from service.wires.validation import Limits
 
@@ -78,6 +79,25 @@ def events() -> Manifest:
     return manifest("events").model_copy(update=changed)
 
 
+class BitByBit:
+    """A session's run of a pack, so many tokens at a time."""
+
+    def __init__(self, session: Runs, pack: Pack) -> None:
+        self._session, self._pack, self._left = session, pack, float(pack.tokens)
+        self.done = False
+
+    def advance(self, tokens: float) -> int:
+        ran = min(tokens, self._left)
+        self._left -= ran
+        self.done = not self._left
+        return int(ran)
+
+    @property
+    def outputs(self) -> dict[str, Array]:
+        assert self.done
+        return self._session.run(self._pack)
+
+
 class Summing:
     """Answers each sequence with the sum of its tokens; with labels, logits (sum, 0)."""
 
@@ -91,6 +111,9 @@ class Summing:
         with np.errstate(over="ignore"):
             rows[:, 0] = totals
         return {"y": rows}
+
+    def start(self, pack: Pack) -> BitByBit:
+        return BitByBit(self, pack)
 
 
 MANIFESTS = {
@@ -106,5 +129,7 @@ def service(**settings: object) -> Service:
     """A service over fake sessions."""
     chosen = Settings.model_validate(settings)
     sessions = {name: Summing(m) for name, m in MANIFESTS.items()}
-    engine = Engine(sessions, Scheduler(chosen.step_tokens, chosen.queue_tokens))
+    engine = Engine(
+        sessions, Scheduler(chosen.step_tokens, chosen.queue_tokens, chosen.long_tokens)
+    )
     return Service(chosen, MANIFESTS, engine, Readiness())

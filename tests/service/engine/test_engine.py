@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.engine import Engine
+from service.engine.engine import Engine
+from service.engine.scheduler import Scheduler
 from service.errors import NotServing, QueueFull, StepFailed
 from service.manifest import Manifest
 from service.pack import Array, Pack
-from service.scheduler import Scheduler
-from tests.service.fakes import manifest
+from tests.service.fakes import BitByBit, manifest
 
 POISON = 666.0
 
@@ -34,6 +34,10 @@ class Doubling:
             raise RuntimeError("poisoned")
         return {"y": pack.columns["x"] * 2}
 
+    def start(self, pack: Pack) -> BitByBit:
+        self.gate.wait(10)
+        return BitByBit(self, pack)
+
 
 def tokens(*values: float) -> Array:
     return np.array(values, np.float32)[:, None]
@@ -48,7 +52,7 @@ def with_engine(test: Callable[[Engine, Doubling], Any], budget: int = 10, bound
 
     async def body() -> Any:
         session = Doubling()
-        engine = Engine({"double": session}, Scheduler(budget, bound))
+        engine = Engine({"double": session}, Scheduler(budget, bound, budget))
         try:
             return await test(engine, session)
         finally:
@@ -162,7 +166,7 @@ def test_a_cancelled_request_leaves_the_queue() -> None:
 def test_times_are_those_of_the_injected_clock() -> None:
     async def body() -> None:
         ticks = iter([1.0, 1.5, 3.5])  # submitted, started, ended
-        engine = Engine({"double": Doubling()}, Scheduler(10, 100), clock=lambda: next(ticks))
+        engine = Engine({"double": Doubling()}, Scheduler(10, 100, 10), clock=lambda: next(ticks))
         answer = await engine.predict("double", packed(tokens(1)))
         await engine.close()
         assert (answer.queue_ms, answer.compute_ms) == (500.0, 2000.0)
@@ -194,3 +198,54 @@ def test_steps_are_counted() -> None:
         assert counted == [("double", 2)]
 
     with_engine(test)
+
+
+def test_long_sequences_go_bit_by_bit_and_come_back_in_their_place() -> None:
+    async def test(engine: Engine, session: Doubling) -> None:
+        sequences = [tokens(*range(n)) for n in (3, 45, 2, 31, 4)]
+        answer = await engine.predict("double", packed(*sequences))
+        np.testing.assert_array_equal(answer.outputs["y"], np.concatenate(sequences) * 2)
+        assert sorted(map(sum, session.packs)) == [9, 31, 45]
+
+    with_engine(test)
+
+
+def test_a_short_request_overtakes_a_long_one() -> None:
+    async def test(engine: Engine, session: Doubling) -> None:
+        session.gate.clear()
+        long = asyncio.ensure_future(engine.predict("double", packed(tokens(*[1] * 1000))))
+        await asyncio.sleep(0)
+        short = asyncio.ensure_future(engine.predict("double", packed(tokens(1, 2))))
+        await asyncio.sleep(0)
+        session.gate.set()
+        await short
+        assert not long.done()
+        assert len((await long).outputs["y"]) == 1000
+
+    with_engine(test, bound=5000)
+
+
+def test_a_long_sequence_that_fails_fails_alone() -> None:
+    async def test(engine: Engine, session: Doubling) -> None:
+        bad = asyncio.ensure_future(engine.predict("double", packed(tokens(*[POISON] * 40))))
+        good = asyncio.ensure_future(engine.predict("double", packed(tokens(*range(40)))))
+        found = await asyncio.gather(bad, good, return_exceptions=True)
+        assert [isinstance(f, StepFailed) for f in found] == [True, False]
+
+    with_engine(test)
+
+
+def test_a_long_sequence_that_nobody_awaits_goes_no_further() -> None:
+    async def test(engine: Engine, session: Doubling) -> None:
+        counted: list[int] = []
+        engine.ran = lambda model, sequences, seconds: counted.append(sequences)
+        session.gate.clear()
+        waiting = asyncio.ensure_future(engine.predict("double", packed(tokens(*range(1000)))))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.sleep(0)
+        session.gate.set()
+        await engine.predict("double", packed(tokens(1)))
+        assert len(counted) <= 3
+
+    with_engine(test, bound=5000)

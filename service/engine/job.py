@@ -1,0 +1,89 @@
+"""What the scheduler knows of work: jobs by the lengths of their sequences, and steps of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+DEFAULT_PRIORITY = 2**31  # after all that name one: 1 is the highest
+
+
+def cost(length: int) -> int:
+    """Tokens a sequence counts for; an empty one still takes a place."""
+    return max(1, length)
+
+
+@dataclass(eq=False, slots=True)
+class Job:
+    """One request's sequences of one model.
+
+    passes: how often each token goes through a stage, which is what long sequences are counted in.
+    """
+
+    model: str
+    lengths: Sequence[int]
+    client: str = ""
+    priority: int = DEFAULT_PRIORITY
+    passes: int = 1
+    next: int = field(default=0, init=False)  # the first sequence that is in no step
+    dropped: bool = field(default=False, init=False)
+    cost: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        assert self.lengths, "a job has at least one sequence"
+        self.cost = sum(map(cost, self.lengths))
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Sequences ``first..last`` (last excluded) of a job, each of them whole."""
+
+    job: Job
+    first: int
+    last: int
+
+    @property
+    def tokens(self) -> int:
+        """Of all of them."""
+        return sum(map(cost, self.job.lengths[self.first : self.last]))
+
+
+@dataclass(eq=False, slots=True)
+class Long:
+    """A sequence that goes through its stages bit by bit. left: tokens times passes."""
+
+    job: Job
+    sequence: int
+    left: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.left = self.length * self.job.passes
+
+    @property
+    def length(self) -> int:
+        """Its tokens."""
+        return self.job.lengths[self.sequence]
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """The next so many tokens of a long sequence's stages, or a few more; all, if ``last``."""
+
+    long: Long
+    tokens: int
+    last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one engine run works on, of one model."""
+
+    model: str
+    parts: tuple[Part, ...]
+    chunk: Chunk | None = None
+
+    @property
+    def tokens(self) -> int:
+        """Of the sequences that wait no longer."""
+        parts = sum(part.tokens for part in self.parts)
+        return parts + (self.chunk.long.length if self.chunk and self.chunk.last else 0)

@@ -1,0 +1,134 @@
+"""The jobs of one model and priority, and which of their sequences make up the next step.
+
+Among clients, who was given the fewest tokens comes first. Among a client's own jobs the smaller
+one does, but a large one is overtaken by no more tokens than it has itself. Sequences that are too
+long for a step go bit by bit, in the room that the others leave, a quarter of the step at least.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from service.engine.job import Chunk, Job, Long, Part, Step, cost
+
+RESERVED = 4  # one part in so many of a step is for long sequences, when there are any
+OLDEST = 4  # one chunk in so many goes to the long sequence that has waited longest
+
+
+@dataclass(slots=True)
+class Client:
+    """One client's jobs, by what it had been given when they came and what they cost."""
+
+    served: int
+    jobs: list[tuple[int, int, Job]] = field(default_factory=list)
+
+    def first(self) -> Job | None:
+        """The job whose turn it is; what was dropped is forgotten."""
+        while self.jobs and self.jobs[0][2].dropped:
+            heapq.heappop(self.jobs)
+        return self.jobs[0][2] if self.jobs else None
+
+
+class Lane:
+    """A queue per client, and the sequences that are on their way."""
+
+    def __init__(self, model: str, served: int) -> None:
+        self.model, self.served = model, served
+        self._clients: dict[str, Client] = {}
+        self._longs: list[Long] = []
+        self._chunks = self._order = 0
+
+    @property
+    def waits(self) -> bool:
+        """Whether there is anything to run. Forgets clients that wait for nothing."""
+        self._longs = [long for long in self._longs if not long.job.dropped]
+        busy = {long.job.client for long in self._longs}
+        self._clients = {n: c for n, c in self._clients.items() if c.first() or n in busy}
+        return bool(self._clients)
+
+    def add(self, job: Job) -> None:
+        """Queue a job; a client that comes back has no credit for the time it was away."""
+        if job.client not in self._clients:
+            least = min((client.served for client in self._clients.values()), default=0)
+            self._clients[job.client] = Client(least)
+        client = self._clients[job.client]
+        self._order += 1
+        heapq.heappush(client.jobs, (client.served + job.cost, self._order, job))
+
+    def drop(self, job: Job) -> int:
+        """Forget a job that waits; how many tokens of it did."""
+        job.dropped = True
+        on_their_way = sum(long.length for long in self._longs if long.job is job)
+        return sum(map(cost, job.lengths[job.next :])) + on_their_way
+
+    def step(self, budget: int, most: int) -> Step:
+        """The next step of up to ``budget`` tokens; sequences above ``most`` are long."""
+        reserved = budget // RESERVED if self._longs else 0
+        parts = self._parts(budget - reserved, most)
+        used = sum(part.tokens for part in parts)
+        chunk = self._chunk(budget - used)
+        self.served += budget if chunk else used
+        return Step(self.model, tuple(parts), chunk)
+
+    def _parts(self, room: int, most: int) -> list[Part]:
+        """Whole sequences in order of turns; one at least, if none is long."""
+        parts: list[Part] = []
+        while client := self._turn():
+            job = client.first()
+            assert job is not None
+            first = job.next
+            used = self._take(job, room, most, must=not (parts or self._longs))
+            room, client.served = room - used, client.served + used
+            parts += _runs(job, first, most)
+            if job.next < len(job.lengths):
+                break
+            heapq.heappop(client.jobs)
+        return parts
+
+    def _turn(self) -> Client | None:
+        """Of the clients whose jobs wait, the one that was given least."""
+        waiting = (client for client in self._clients.values() if client.first())
+        return min(waiting, key=lambda client: client.served, default=None)
+
+    def _take(self, job: Job, room: int, most: int, must: bool) -> int:
+        """Move a job on as far as there is room; long sequences on the way join the others."""
+        used = 0
+        while job.next < len(job.lengths):
+            length = job.lengths[job.next]
+            if length > most:
+                self._longs.append(Long(job, job.next))
+            elif used + cost(length) > room and (used or not must):
+                break
+            else:
+                used += cost(length)
+            job.next += 1
+        return used
+
+    def _chunk(self, room: int) -> Chunk | None:
+        """The next of a long sequence, of about so many tokens."""
+        if not self._longs or room <= 0:
+            return None
+        self._chunks += 1
+        long = self._longs[0] if self._chunks % OLDEST == 0 else min(self._longs, key=self._rank)
+        tokens = room * long.job.passes
+        long.left -= tokens
+        self._clients[long.job.client].served += room
+        if long.left <= 0:
+            self._longs.remove(long)
+        return Chunk(long, tokens, last=long.left <= 0)
+
+    def _rank(self, long: Long) -> tuple[int, int]:
+        return self._clients[long.job.client].served, long.left
+
+
+def _runs(job: Job, first: int, most: int) -> Iterator[Part]:
+    """The short sequences among those from ``first`` to where the job is, in runs."""
+    for i in range(first, job.next):
+        if job.lengths[i] > most:
+            if first < i:
+                yield Part(job, first, i)
+            first = i + 1
+    if first < job.next:
+        yield Part(job, first, job.next)
