@@ -76,7 +76,7 @@ def load(settings: Settings) -> Service:
         sessions[name] = session
     manifests = {name: session.manifest for name, session in sessions.items()}
     scheduler = Scheduler(settings.step_tokens, settings.queue_tokens, settings.long_tokens)
-    engine = Engine(sessions, scheduler)
+    engine = Engine(sessions, scheduler, shared_seconds=settings.shared_ms / 1e3)
     return Service(settings, manifests, engine, Readiness())
 
 

@@ -33,6 +33,9 @@ class Settings(Strict):
     long_tokens: int = Field(
         4096, ge=1, description="longest sequence that is run in one go; longer ones go bit by bit"
     )
+    shared_ms: float = Field(
+        4, gt=0, description="time of a step while a long sequence is on its way"
+    )
     slice_tokens: int = Field(SLICE_TOKENS, ge=1, description="tokens in one call of a graph")
     queue_tokens: int = Field(4_000_000, ge=1, description="tokens waiting before 429")
     max_request_tokens: int = Field(1_000_000, ge=1, description="most tokens in one request")

@@ -15,12 +15,14 @@ from functools import partial
 
 import numpy as np
 
+from service.engine.cost import Cost
 from service.engine.job import DEFAULT_PRIORITY, Job, Long, Part, Step
 from service.engine.runner import Outcome, Outputs, PackedJob, Runner, Starts, passes
 from service.engine.scheduler import Scheduler
 from service.errors import NotServing, StepFailed
 from service.pack import Pack
 
+SHARED_SECONDS = 0.004  # of a step while a long sequence is on its way
 AHEAD = 2  # steps handed to the runner: the one that runs and the one that waits
 
 
@@ -53,7 +55,9 @@ class Engine:
         sessions: Mapping[str, Starts],
         scheduler: Scheduler,
         clock: Callable[[], float] = time.perf_counter,
+        shared_seconds: float = SHARED_SECONDS,
     ) -> None:
+        self._shared_seconds = shared_seconds
         self._scheduler, self._clock = scheduler, clock
         self._passes = {name: passes(own.manifest) for name, own in sessions.items()}
         self._runner = Runner(sessions, clock)
@@ -61,6 +65,7 @@ class Engine:
         self._running: set[asyncio.Future[Outcome]] = set()
         self._open: set[Request] = set()
         self._closed = False
+        self.costs = {name: Cost() for name in sessions}
         self.ran: Callable[[str, int, float], None] = _nothing  # model, sequences, seconds
 
     async def predict(
@@ -84,6 +89,8 @@ class Engine:
             return await request.future
         except asyncio.CancelledError:
             self._scheduler.remove(request)
+            if not self._closed:
+                self._thread.submit(self._runner.forget)
             raise
         finally:
             self._open.discard(request)
@@ -100,17 +107,22 @@ class Engine:
 
     def _dispatch(self) -> None:
         """Hand steps to the runner until enough are with it."""
-        while len(self._running) < AHEAD and (step := self._scheduler.next_step()):
+        while len(self._running) < AHEAD and (step := self._next()):
             loop = asyncio.get_running_loop()
             future = loop.run_in_executor(self._thread, self._runner.run, step)
             self._running.add(future)
             future.add_done_callback(partial(self._deliver, step))
+
+    def _next(self) -> Step | None:
+        """The next step; a short one while a long sequence shares the device with others."""
+        return self._scheduler.next_step(lambda m: self.costs[m].tokens(self._shared_seconds))
 
     def _deliver(self, step: Step, future: asyncio.Future[Outcome]) -> None:
         """On the loop: give each part's result to its request, then hand out the next step."""
         self._running.discard(future)
         outcome = future.result()
         sequences = sum(part.last - part.first for part in step.parts)
+        self.costs[step.model].observe(outcome.tokens, outcome.seconds)
         self.ran(step.model, sequences + (step.chunk is not None), outcome.seconds)
         for part, result in zip(step.parts, outcome.results, strict=True):
             self._settle(part, result, outcome)
@@ -122,6 +134,7 @@ class Engine:
         """A long sequence has come further, or to its end."""
         request, i = _request(long.job), long.sequence
         if of.chunk is not None:
+            self._scheduler.finish(long)
             self._settle(Part(request, i, i + 1), of.chunk, of)
         else:
             request.started = of.started if request.started is None else request.started

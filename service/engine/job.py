@@ -50,11 +50,15 @@ class Part:
 
 @dataclass(eq=False, slots=True)
 class Long:
-    """A sequence that goes through its stages bit by bit. left: tokens times passes."""
+    """A sequence that goes through its stages bit by bit.
+
+    left: tokens times passes that are not planned yet; done: before that, as chunks run a bit over.
+    """
 
     job: Job
     sequence: int
     left: int = field(init=False)
+    done: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         self.left = self.length * self.job.passes

@@ -48,6 +48,11 @@ class Lane:
         self._clients = {n: c for n, c in self._clients.items() if c.first() or n in busy}
         return bool(self._clients)
 
+    @property
+    def shared(self) -> bool:
+        """Whether a long sequence is on its way."""
+        return bool(self._longs)
+
     def add(self, job: Job) -> None:
         """Queue a job; a client that comes back has no credit for the time it was away."""
         if job.client not in self._clients:
@@ -62,6 +67,13 @@ class Lane:
         job.dropped = True
         on_their_way = sum(long.length for long in self._longs if long.job is job)
         return sum(map(cost, job.lengths[job.next :])) + on_their_way
+
+    def finish(self, long: Long) -> int:
+        """A long sequence is done; how many tokens of it waited still."""
+        if long not in self._longs:
+            return 0
+        self._longs.remove(long)
+        return long.length
 
     def step(self, budget: int, most: int) -> Step:
         """The next step of up to ``budget`` tokens; sequences above ``most`` are long."""

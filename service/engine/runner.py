@@ -59,11 +59,12 @@ class PackedJob(Job):
 class Outcome:
     """A step's outputs per part, or the error of that part; of its chunk; and its time.
 
-    chunk: None while the long sequence is on its way.
+    chunk: None while the long sequence is on its way. tokens: of whole runs; of a chunk in part.
     """
 
     results: list[Outputs | Exception]
     chunk: Outputs | Exception | None
+    tokens: float
     started: float
     seconds: float
 
@@ -83,26 +84,35 @@ class Runner:
         except Exception as error:  # whatever the runtime raises, only the culprit may suffer
             log.warning("step of %s failed, running its parts alone: %s", step.model, error)
             results = [self._run_alone(step.model, part) for part in step.parts]
-        chunk = self._advance(step.chunk) if step.chunk else None
-        return Outcome(results, chunk, started, self._clock() - started)
+        tokens: float = sum(part.tokens for part in step.parts)
+        chunk = None
+        if step.chunk:
+            chunk, advanced = self._advance(step.chunk)
+            tokens += advanced / step.chunk.long.job.passes
+        return Outcome(results, chunk, tokens, started, self._clock() - started)
 
-    def _advance(self, chunk: Chunk) -> Outputs | Exception | None:
-        """Bring a long sequence on its way; its outputs at the end."""
-        long, job = chunk.long, chunk.long.job
+    def forget(self) -> None:
+        """Let go of what was started for jobs that nobody awaits."""
         self._started = {own: run for own, run in self._started.items() if not own.job.dropped}
-        if job.dropped:
-            return None
+
+    def _advance(self, chunk: Chunk) -> tuple[Outputs | Exception | None, int]:
+        """Bring a long sequence on its way: its outputs at the end, and how far it came."""
+        long, job = chunk.long, chunk.long.job
+        if job.dropped or long.done:
+            return None, 0
         try:
             if long not in self._started:
                 pack = _packed(job).part(long.sequence, long.sequence + 1)
                 self._started[long] = self._sessions[job.model].start(pack)
             run = self._started[long]
-            run.advance(math.inf if chunk.last else chunk.tokens)
-            return self._started.pop(long).outputs if run.done else None
+            advanced = run.advance(math.inf if chunk.last else chunk.tokens)
+            long.done = run.done
+            return (self._started.pop(long).outputs if run.done else None), advanced
         except Exception as error:
             log.error("a request of %s failed", job.model, exc_info=error)
             self._started.pop(long, None)
-            return error
+            long.done = True
+            return error, 0
 
     def _run_alone(self, model: str, part: Part) -> Outputs | Exception:
         try:

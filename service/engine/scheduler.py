@@ -6,9 +6,14 @@ one that was given the fewest tokens comes first. What of a model runs is its la
 
 from __future__ import annotations
 
-from service.engine.job import Job, Step
+import math
+from collections.abc import Callable
+
+from service.engine.job import Job, Long, Step
 from service.engine.lane import Lane
 from service.errors import QueueFull
+
+LEAST = 256  # tokens of a shared step: with fewer most of its time would be lost
 
 
 class Scheduler:
@@ -41,12 +46,24 @@ class Scheduler:
         if lane is not None and not job.dropped:
             self.waiting_tokens -= lane.drop(job)
 
-    def next_step(self) -> Step | None:
-        """The next step, or None when nothing waits. At least one sequence, then up to budget."""
+    def finish(self, long: Long) -> None:
+        """A long sequence was done before all of its chunks were planned."""
+        lane = self._lanes.get((long.job.priority, long.job.model))
+        if lane is not None and not long.job.dropped:
+            self.waiting_tokens -= lane.finish(long)
+
+    def next_step(self, shared: Callable[[str], float] = lambda _: math.inf) -> Step | None:
+        """The next step, or None when nothing waits. At least one sequence, then up to budget.
+
+        shared: a model -> most tokens of a step while one of its long sequences is on its way.
+        """
         self._lanes = {key: lane for key, lane in self._lanes.items() if lane.waits}
         if not self._lanes:
             return None
         first = min(self._lanes, key=lambda key: (key[0], self._lanes[key].served))
-        step = self._lanes[first].step(self._step_tokens, self._long_tokens)
+        lane, budget = self._lanes[first], self._step_tokens
+        if lane.shared:
+            budget = int(min(budget, max(LEAST, shared(lane.model))))
+        step = lane.step(budget, min(self._long_tokens, budget))
         self.waiting_tokens -= step.tokens
         return step

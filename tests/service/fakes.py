@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import numpy as np
@@ -80,14 +81,14 @@ def events() -> Manifest:
 
 
 class BitByBit:
-    """A session's run of a pack, so many tokens at a time."""
+    """A session's run of a pack, so many tokens at a time, and up to six more."""
 
     def __init__(self, session: Runs, pack: Pack) -> None:
         self._session, self._pack, self._left = session, pack, float(pack.tokens)
         self.done = False
 
     def advance(self, tokens: float) -> int:
-        ran = min(tokens, self._left)
+        ran = self._left if tokens == math.inf else min(-(-tokens // 7) * 7, self._left)
         self._left -= ran
         self.done = not self._left
         return int(ran)

@@ -24,6 +24,7 @@ class Doubling:
     def __init__(self) -> None:
         self.manifest: Manifest = manifest("double", width=1, per="token")
         self.packs: list[list[int]] = []
+        self.starts = 0
         self.gate = threading.Event()
         self.gate.set()
 
@@ -36,6 +37,7 @@ class Doubling:
 
     def start(self, pack: Pack) -> BitByBit:
         self.gate.wait(10)
+        self.starts += 1
         return BitByBit(self, pack)
 
 
@@ -206,6 +208,9 @@ def test_long_sequences_go_bit_by_bit_and_come_back_in_their_place() -> None:
         answer = await engine.predict("double", packed(*sequences))
         np.testing.assert_array_equal(answer.outputs["y"], np.concatenate(sequences) * 2)
         assert sorted(map(sum, session.packs)) == [9, 31, 45]
+        await engine.predict("double", packed(tokens(1)))
+        assert session.starts == 2
+        assert engine._scheduler.waiting_tokens == 0
 
     with_engine(test)
 
@@ -249,3 +254,12 @@ def test_a_long_sequence_that_nobody_awaits_goes_no_further() -> None:
         assert len(counted) <= 3
 
     with_engine(test, bound=5000)
+
+
+def test_steps_teach_what_they_cost() -> None:
+    async def test(engine: Engine, session: Doubling) -> None:
+        before = engine.costs["double"].weight
+        await engine.predict("double", packed(tokens(*range(45))))
+        assert engine.costs["double"].weight > before
+
+    with_engine(test)

@@ -231,3 +231,17 @@ def test_what_is_removed_at_any_time_is_forgotten(
         assert not any(part.job in gone for part in step.parts)
         assert not (step.chunk and step.chunk.long.job in gone)
     assert queue.waiting_tokens == 0
+
+
+def test_a_step_is_short_while_a_long_sequence_is_on_its_way() -> None:
+    queue = Scheduler(10_000, 10**9, long_tokens=1000)
+    queue.add(Job("m", [50_000]))
+    queue.next_step()
+    step = queue.next_step(lambda _: 400)
+    assert step is not None
+    assert step.chunk is not None
+    assert step.chunk.tokens == 400
+    least = queue.next_step(lambda _: 0)
+    assert least is not None
+    assert least.chunk is not None
+    assert least.chunk.tokens == 256

@@ -1,0 +1,58 @@
+"""How long a step takes, learned from those that were run: seconds = a * tokens + b."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+FORGET = 0.98  # what an observation still counts after the next
+WILD = 4.0  # times the expected: what lies further off is taken for so much
+PRIOR = ((0, 2e-4), (4096, 8e-3))  # tokens and seconds believed in until more is known
+
+
+@dataclass(slots=True)
+class Cost:
+    """A line through the steps of one model, by least squares that forget.
+
+    Sums are of weights, tokens, tokens squared, seconds, and tokens times seconds.
+    """
+
+    weight: float = 0.0
+    x: float = 0.0
+    xx: float = 0.0
+    y: float = 0.0
+    xy: float = 0.0
+
+    def __post_init__(self) -> None:
+        for tokens, seconds in PRIOR:
+            self._add(tokens, seconds)
+
+    def observe(self, tokens: float, seconds: float) -> None:
+        """A step was run. One that another process held up counts as less than it took."""
+        expected = max(self.seconds(tokens), 1e-6)
+        self._add(tokens, min(max(seconds, expected / WILD), expected * WILD))
+
+    def _add(self, tokens: float, seconds: float) -> None:
+        self.weight = FORGET * self.weight + 1
+        self.x = FORGET * self.x + tokens
+        self.xx = FORGET * self.xx + tokens * tokens
+        self.y = FORGET * self.y + seconds
+        self.xy = FORGET * self.xy + tokens * seconds
+
+    @property
+    def line(self) -> tuple[float, float]:
+        """a, seconds per token; b, seconds per step. Neither is negative."""
+        spread = self.xx - self.x * self.x / self.weight
+        slope = (self.xy - self.x * self.y / self.weight) / spread if spread > 1 else 0.0
+        if slope <= 0 or self.y < slope * self.x:  # all alike, or a line that starts below 0
+            return self.y / max(self.x, 1.0), 0.0
+        return slope, (self.y - slope * self.x) / self.weight
+
+    def seconds(self, tokens: float) -> float:
+        """What a step of so many tokens is expected to take."""
+        slope, start = self.line
+        return slope * tokens + start
+
+    def tokens(self, seconds: float) -> int:
+        """How many tokens are expected to take so long; 0 where not even none would."""
+        slope, start = self.line
+        return int(max(0.0, seconds - start) / max(slope, 1e-12))
