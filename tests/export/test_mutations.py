@@ -187,8 +187,8 @@ def keys_of_padding_are_read(patch: pytest.MonkeyPatch) -> None:
 
     def attend(
         self: AttentionRunner, read: Array, projected: list[Array], rows: Array, lengths: Array
-    ) -> None:
-        real(self, read, projected, rows, np.full_like(lengths, rows.shape[1]))
+    ) -> Iterator[int]:
+        return real(self, read, projected, rows, np.full_like(lengths, rows.shape[1]))
 
     patch.setattr(AttentionRunner, "_attend", attend)
 
