@@ -196,7 +196,7 @@ def _imported(owner: Any, schema: Any, view: Any, column: str) -> ArrowArray:
 def _buffers(owner: Any, view: Any, count: int) -> tuple[Array, ...]:
     try:
         return tuple(np.asarray(Held(view.buffer(i), owner)) for i in range(count))
-    except ValueError:  # a type that nanoarrow does not know, nor does any column
+    except (ValueError, RuntimeError):  # a type that nanoarrow cannot read, nor does any column
         return ()
 
 

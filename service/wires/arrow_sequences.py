@@ -74,7 +74,7 @@ class ArrowSequences:
     def tokens(self, column: Column) -> Values:
         """A column's values, of all lists."""
         found = values(map(_flat, self._chunks[column.name]), column)
-        return _without_words(found, column, lambda i: self._token(column.name, i))
+        return _checked(found, column, lambda i: self._token(column.name, i))
 
     def _token(self, name: str, token: int) -> tuple[int, int]:
         """The sequence of a token that is counted over all of them, and its place there."""
@@ -86,7 +86,7 @@ class ArrowSequences:
     def context(self, column: ContextColumn) -> Values:
         """A value of every row."""
         found = values(self._chunks[column.name], column)
-        return _without_words(found, column, lambda i: (i,))
+        return _checked(found, column, lambda i: (i,))
 
 
 def _flat(chunk: ArrowArray) -> ArrowArray:
@@ -111,32 +111,45 @@ def _check_lists(chunk: ArrowArray, row: int) -> None:
         raise BadRequest(f"{place(chunk.column, row)}: {wanted}, not null")
 
 
-def _without_words(
+def _checked(
     found: Values, column: Column | ContextColumn, index: Callable[[int], tuple[int, ...]]
 ) -> Values:
-    """The values; BadRequest for the first word in a column that has none, as in JSON.
+    """The values; BadRequest for the first that is of another kind than the column's, as in JSON.
 
-    index: where a value is. Words that are all null are as good as numbers.
+    A type says nothing of what is null: where all is, any type will do. index: where a value is.
     """
-    named = isinstance(column, IdsColumn) and column.labels is not None
-    if named or found.data.dtype.kind != "O":
+    if isinstance(column, VectorColumn):
+        return _numbers(found, column, index)
+    count, missing = len(found.data if found.widths is None else found.widths), found.missing
+    if not count or (missing is not None and missing.all()):
+        return Values(np.zeros(count, np.int64), missing=missing)
+    wrong = "a list" if found.widths is not None else _other(found.data.dtype.kind, column)
+    if wrong is None:
+        return found
+    first = 0 if missing is None else int((~missing).argmax())
+    wanted = "an integer id" if isinstance(column, IdsColumn) else "a number"
+    raise BadRequest(f"{place(column.name, *index(first))}: must be {wanted}, not {wrong}")
+
+
+def _other(kind: str, column: Column | ContextColumn) -> str | None:
+    """What values of numpy's kind are, where the column has none such."""
+    if isinstance(column, IdsColumn):
+        wrong = {"f": "a float"} | ({"O": "a string"} if column.labels is None else {})
+        return wrong.get(kind)
+    return "a string" if kind == "O" else None
+
+
+def _numbers(
+    found: Values, column: VectorColumn, index: Callable[[int], tuple[int, ...]]
+) -> Values:
+    """Vectors, as far as they are any; BadRequest for the first word in one."""
+    if found.data.dtype.kind != "O" or found.widths is None or found.missing is not None:
         return found
     words = np.array([word is not None for word in found.data], np.bool_)
     if not words.any():
-        return replace(found, data=_nulls(len(words), column))
-    first, wanted = int(words.argmax()), "a number"
-    where = index(first)
-    if isinstance(column, IdsColumn):
-        wanted = "an integer id"
-    if isinstance(column, VectorColumn):
-        if found.widths is None or found.missing is not None:
-            return found  # not a vector: that is worse
-        where = (*index(first // column.width), first % column.width)
-    raise BadRequest(f"{place(column.name, *where)}: must be {wanted}, not a string")
-
-
-def _nulls(count: int, column: Column | ContextColumn) -> Array:
-    return np.zeros(count, np.int64) if isinstance(column, IdsColumn) else np.full(count, np.nan)
+        return replace(found, data=np.full(len(words), np.nan))
+    token, number = divmod(int(words.argmax()), column.width)
+    raise BadRequest(f"{place(column.name, *index(token), number)}: must be a number, not a string")
 
 
 def _kind(own: Type) -> str | None:

@@ -132,6 +132,27 @@ def test_a_bad_row_stops_the_run_and_is_named(
     assert not out.exists()
 
 
+WORDS = pa.array([["1.5", None, None]] + [["2"] * n for n in LENGTHS[1:]], pa.list_(pa.string()))
+PARTS = pa.array([[[]] * n for n in LENGTHS], pa.list_(pa.list_view(pa.float32())))
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (WORDS, "row 0: amount[0][0]: must be a number, not a string"),
+        (PARTS, "row 0: amount: its values are list_view<float32>; numbers are needed"),
+    ],
+)
+def test_a_column_of_another_type_is_named(
+    values: pa.Array, said: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _stream(table(pack()).set_column(0, "amount", values), tmp_path / "in.arrow")
+    assert predict(folder, tmp_path / "in.arrow", tmp_path / "out.parquet") == 1
+    assert capsys.readouterr().err.splitlines() == [
+        f"sumserve predict: {tmp_path}/in.arrow: {said}"
+    ]
+
+
 def test_an_answer_that_is_not_finite_is_named_by_its_row(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
