@@ -68,7 +68,8 @@ def _within(array: ArrowArray, column: VectorColumn, known: Known) -> Array:
     found = _scalars(array, column, known)
     if found.missing is None or found.data.dtype.kind == "O":
         return found.data
-    return np.where(found.missing, np.nan, found.data.astype(np.float64))
+    with np.errstate(invalid="ignore"):  # a signalling NaN, which is refused as any other is
+        return np.where(found.missing, np.nan, found.data.astype(np.float64))
 
 
 def _joined(parts: Sequence[Values]) -> Values:

@@ -172,7 +172,7 @@ def _cast(data: Array, dtype: str, where: Where, missing: bool = False) -> Array
     if data.dtype.kind == "O":
         raise BadRequest(f"{where(0)}: must be a number, not a string")
     if data.dtype != dtype:
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             data = data.astype(np.float64).astype(dtype)
     bad = ~np.isfinite(data)
     if missing:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from itertools import product
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -120,6 +121,15 @@ def test_what_json_has_too_is_read_as_there(column: str, kind: str) -> None:
             assert_same(found, wanted)
 
 
+def test_a_signalling_nan_beside_a_null_is_a_number_that_is_not_finite() -> None:
+    numbers = np.array([0x7F800001, 0], np.uint32).view(np.float32)
+    values = pa.array(numbers, mask=np.array([False, True]))
+    vectors = pa.FixedSizeListArray.from_arrays(values, 2)
+    table = pa.table({"x": pa.ListArray.from_arrays(pa.array([0, 1], pa.int32()), vectors)})
+    said = outcome(from_arrow, table, "vectors")
+    assert said == "x[0][0][0]: must be a finite float32 number"
+
+
 def test_lists_of_a_fixed_size_of_0_are_no_sequences() -> None:
     table = pa.table({"x": pa.array([[], []], pa.list_(pa.float32(), 0))})
     for read in (from_arrow, at_hand):
@@ -132,6 +142,7 @@ BODIES = [
 ]
 
 
+@pytest.mark.filterwarnings("ignore:invalid value encountered in cast")  # of signalling NaNs
 @settings(max_examples=1500, deadline=None)
 @given(
     st.sampled_from(BODIES),
