@@ -40,7 +40,6 @@ class Lane:
         self._longs: list[Long] = []
         self._chunks = self._order = 0
 
-    @property
     def waits(self) -> bool:
         """Whether there is anything to run. Forgets clients that wait for nothing."""
         self._longs = [long for long in self._longs if not long.job.dropped]

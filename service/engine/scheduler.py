@@ -57,7 +57,7 @@ class Scheduler:
 
         shared: a model -> most tokens of a step while one of its long sequences is on its way.
         """
-        self._lanes = {key: lane for key, lane in self._lanes.items() if lane.waits}
+        self._lanes = {key: lane for key, lane in self._lanes.items() if lane.waits()}
         if not self._lanes:
             return None
         first = min(self._lanes, key=lambda key: (key[0], self._lanes[key].served))

@@ -7,14 +7,14 @@ made of them; of several batches they are joined once.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+import nanoarrow
 import numpy as np
 
 from service.errors import BadRequest
-from service.manifest import Column, ContextColumn, IdsColumn, Manifest, VectorColumn
+from service.manifest import Column, ContextColumn, Manifest
 from service.pack import Array
 from service.wires.arrow_array import ArrowArray, Type, columns_of, imported
 from service.wires.arrow_stream import Stream
@@ -54,8 +54,6 @@ class ArrowSequences:
     @classmethod
     def of(cls, arrays: Iterable[Any]) -> ArrowSequences:
         """The sequences of struct arrays that another library has in memory, of one schema."""
-        import nanoarrow
-
         tables = [nanoarrow.c_array(array) for array in arrays]
         names = [child.name for child in tables[0].schema.children] if tables else []
         return cls(names, (columns_of(imported(table)) for table in tables))
@@ -73,20 +71,11 @@ class ArrowSequences:
 
     def tokens(self, column: Column) -> Values:
         """A column's values, of all lists."""
-        found = values(map(_flat, self._chunks[column.name]), column)
-        return _checked(found, column, lambda i: self._token(column.name, i))
-
-    def _token(self, name: str, token: int) -> tuple[int, int]:
-        """The sequence of a token that is counted over all of them, and its place there."""
-        lengths = self.lengths(name)
-        ends = np.cumsum(lengths)
-        row = int(np.searchsorted(ends, token, side="right"))
-        return row, token - int(ends[row] - lengths[row])
+        return values(map(_flat, self._chunks[column.name]), column)
 
     def context(self, column: ContextColumn) -> Values:
         """A value of every row."""
-        found = values(self._chunks[column.name], column)
-        return _checked(found, column, lambda i: (i,))
+        return values(self._chunks[column.name], column)
 
 
 def _flat(chunk: ArrowArray) -> ArrowArray:
@@ -109,47 +98,6 @@ def _check_lists(chunk: ArrowArray, row: int) -> None:
     if missing is not None:
         row += int(missing.argmax())
         raise BadRequest(f"{place(chunk.column, row)}: {wanted}, not null")
-
-
-def _checked(
-    found: Values, column: Column | ContextColumn, index: Callable[[int], tuple[int, ...]]
-) -> Values:
-    """The values; BadRequest for the first that is of another kind than the column's, as in JSON.
-
-    A type says nothing of what is null: where all is, any type will do. index: where a value is.
-    """
-    if isinstance(column, VectorColumn):
-        return _numbers(found, column, index)
-    count, missing = len(found.data if found.widths is None else found.widths), found.missing
-    if not count or (missing is not None and missing.all()):
-        return Values(np.zeros(count, np.int64), missing=missing)
-    wrong = "a list" if found.widths is not None else _other(found.data.dtype.kind, column)
-    if wrong is None:
-        return found
-    first = 0 if missing is None else int((~missing).argmax())
-    wanted = "an integer id" if isinstance(column, IdsColumn) else "a number"
-    raise BadRequest(f"{place(column.name, *index(first))}: must be {wanted}, not {wrong}")
-
-
-def _other(kind: str, column: Column | ContextColumn) -> str | None:
-    """What values of numpy's kind are, where the column has none such."""
-    if isinstance(column, IdsColumn):
-        wrong = {"f": "a float"} | ({"O": "a string"} if column.labels is None else {})
-        return wrong.get(kind)
-    return "a string" if kind == "O" else None
-
-
-def _numbers(
-    found: Values, column: VectorColumn, index: Callable[[int], tuple[int, ...]]
-) -> Values:
-    """Vectors, as far as they are any; BadRequest for the first word in one."""
-    if found.data.dtype.kind != "O" or found.widths is None or found.missing is not None:
-        return found
-    words = np.array([word is not None for word in found.data], np.bool_)
-    if not words.any():
-        return replace(found, data=np.full(len(words), np.nan))
-    token, number = divmod(int(words.argmax()), column.width)
-    raise BadRequest(f"{place(column.name, *index(token), number)}: must be a number, not a string")
 
 
 def _kind(own: Type) -> str | None:

@@ -5,7 +5,7 @@ The order of the checks is part of it: what is wrong first is the same whatever 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -123,11 +123,21 @@ def _array(values: Values, column: Column | ContextColumn, where: Where) -> Arra
     """The values with the column's own type and shape."""
     if isinstance(column, VectorColumn):
         return _vectors(values, column, where)
+    values, first = _present(values)
     if values.widths is not None and len(values.widths):
-        raise BadRequest(f"{where(0)}: must be {_wanted(column)}, not a list")
+        raise BadRequest(f"{where(first)}: must be {_wanted(column)}, not a list")
     if isinstance(column, IdsColumn):
-        return _ids(values, column, where)
+        return _ids(values, column, first, where)
     return _numbers(values, column, where)
+
+
+def _present(values: Values) -> tuple[Values, int]:
+    """The values, and the first that is not missing; where all are, of whatever type will do."""
+    if values.missing is None:
+        return values, 0
+    if values.missing.all():
+        return Values(np.zeros(len(values.missing), np.int64), missing=values.missing), 0
+    return values, int(values.missing.argmin())
 
 
 def _wanted(column: Column | ContextColumn) -> str:
@@ -170,7 +180,10 @@ def _numbers(values: Values, column: Column | ContextColumn, where: Where) -> Ar
 def _cast(data: Array, dtype: str, where: Where, missing: bool = False) -> Array:
     """Numbers of any type as finite ones of this; through float64, as JSON's are."""
     if data.dtype.kind == "O":
-        raise BadRequest(f"{where(0)}: must be a number, not a string")
+        word = _first(np.array([value is not None for value in data], bool))
+        if word is not None:
+            raise BadRequest(f"{where(word)}: must be a number, not a string")
+        data = np.full(len(data), np.nan)
     if data.dtype != dtype:
         with np.errstate(over="ignore", invalid="ignore"):
             data = data.astype(np.float64).astype(dtype)
@@ -183,16 +196,19 @@ def _cast(data: Array, dtype: str, where: Where, missing: bool = False) -> Array
     return np.require(data, requirements=["C", "A"])
 
 
-def _ids(values: Values, column: IdsColumn, where: Where) -> Array:
-    """(R,) int64. What is missing or has no id is out of range, where that is allowed."""
+def _ids(values: Values, column: IdsColumn, first: int, where: Where) -> Array:
+    """(R,) int64. What is missing or has no id is out of range, where that is allowed.
+
+    first: the first value that is not missing.
+    """
     data = values.data
     if not data.size:
         return np.empty(len(data), np.int64)
     outside = column.high + 1 if column.high < 2**63 - 1 else column.low - 1
-    if data.dtype.kind == "O":
-        data = _coded(values, column, outside, where)
+    if data.dtype.kind == "O" and column.labels is not None:
+        data = _coded(values, column.labels, column, outside, where)
     if data.dtype.kind not in "biu":
-        raise BadRequest(f"{where(0)}: must be an integer id, not {KINDS[data.dtype.kind]}")
+        raise BadRequest(f"{where(first)}: must be an integer id, not {KINDS[data.dtype.kind]}")
     large = _first(data > 2**63 - 1) if data.dtype.kind == "u" else None
     if large is not None:
         raise BadRequest(f"{where(large)}: id {data[large]} is above 2^63 - 1")
@@ -204,11 +220,11 @@ def _ids(values: Values, column: IdsColumn, where: Where) -> Array:
     return np.require(data, np.int64, ["C", "A"])
 
 
-def _coded(values: Values, column: IdsColumn, outside: int, where: Where) -> Array:
+def _coded(
+    values: Values, labels: Sequence[str], column: IdsColumn, outside: int, where: Where
+) -> Array:
     """Words -> the ids that the column's labels give them."""
-    if column.labels is None:
-        raise BadRequest(f"{where(0)}: must be an integer id, not a string")
-    ids = {label: column.low + i for i, label in enumerate(column.labels)}
+    ids = {label: column.low + i for i, label in enumerate(labels)}
     found = np.array([ids.get(word, outside) for word in values.data], np.int64)
     unknown = found == outside
     if values.missing is not None:
