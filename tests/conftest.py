@@ -114,3 +114,15 @@ def server() -> Iterator[ServerProcess]:
     limits = {"max_request_tokens": 20_000, "max_body_bytes": 2_000_000, "grace_seconds": 0}
     with ServerProcess(SHIPPED, **limits) as process:
         yield process
+
+
+@pytest.fixture(scope="session")
+def harmed() -> Iterator[ServerProcess]:
+    """A server with the limits that it has by itself, but for those that would take long."""
+    settings: dict[str, object] = {
+        "body_seconds": 2,
+        "body_bytes_per_second": 1000,
+        "grace_seconds": 0,
+    }
+    with ServerProcess(SHIPPED, **settings) as process:
+        yield process

@@ -42,6 +42,22 @@ async def waits(*_: object) -> None:
     await asyncio.sleep(60)
 
 
+def refused(
+    error: type[ServiceError], engine: Any, wire: Any, body: bytes, match: str | None = None
+) -> None:
+    """A request that ends so gives its bytes back, and counts as one that failed."""
+
+    async def test() -> None:
+        served = service()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(served.engine, "predict", engine)
+            with pytest.raises(error, match=match):
+                await respond(served, wire, a_request(body), "vectors")
+        assert (served.bodies.in_flight, counts(served)) == (0, (0, 1))
+
+    asyncio.run(test())
+
+
 def counts(served: Service) -> tuple[int, int]:
     parts = served.statistics.of("vectors", "3")["inference_stats"]
     return parts["success"]["count"], parts["fail"]["count"]
@@ -66,29 +82,14 @@ OUTCOMES: list[tuple[Callable[..., Any], bytes, type[ServiceError]]] = [
 
 @pytest.mark.parametrize(("engine", "body", "error"), OUTCOMES)
 def test_a_failure_gives_its_bytes_back_and_is_counted(
-    engine: Any, body: bytes, error: type[ServiceError], monkeypatch: pytest.MonkeyPatch
+    engine: Any, body: bytes, error: type[ServiceError]
 ) -> None:
-    async def test() -> None:
-        served = service()
-        monkeypatch.setattr(served.engine, "predict", engine)
-        with pytest.raises(error):
-            await respond(served, predict, a_request(body), "vectors")
-        assert (served.bodies.in_flight, counts(served)) == (0, (0, 1))
-
-    asyncio.run(test())
+    refused(error, engine, predict, body)
 
 
-def test_a_timeout_is_a_failure_of_the_request(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def test() -> None:
-        served = service()
-        monkeypatch.setattr(served.engine, "predict", waits)
-        x = np.ones((2, 2), np.float32)
-        asked = a_request(as_json({"x": x}, parameters={"timeout": 1000}))
-        with pytest.raises(DeadlinePassed, match="1000 microseconds"):
-            await respond(served, infer, asked, "vectors")
-        assert (served.bodies.in_flight, counts(served)) == (0, (0, 1))
-
-    asyncio.run(test())
+def test_a_timeout_is_a_failure_of_the_request() -> None:
+    body = as_json({"x": np.ones((2, 2), np.float32)}, parameters={"timeout": 1000})
+    refused(DeadlinePassed, waits, infer, body, "1000 microseconds")
 
 
 def test_a_client_that_leaves_ends_its_request(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -142,7 +142,6 @@ BODIES = [
 ]
 
 
-@pytest.mark.filterwarnings("ignore:invalid value encountered in cast")  # of signalling NaNs
 @settings(max_examples=1500, deadline=None)
 @given(
     st.sampled_from(BODIES),
@@ -164,4 +163,5 @@ def test_any_numbers_of_any_kind_may_be_lies(
         size = struct.calcsize(form)
         at = int(place * len(hurt)) // size * size
         hurt[at : at + size] = (value % 2 ** (8 * size)).to_bytes(size, "little")
-    outcome(from_arrow, bytes(hurt), body[0])
+    said = outcome(from_arrow, bytes(hurt), body[0])
+    assert not isinstance(said, str) or len(said) < 300

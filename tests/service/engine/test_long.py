@@ -1,0 +1,65 @@
+"""Sequences too long for a step: bit by bit, once, and out of the way of others."""
+
+from __future__ import annotations
+
+import asyncio
+
+import numpy as np
+
+from service.engine.engine import Engine
+from service.errors import StepFailed
+from tests.service.engine.test_engine import POISON, Doubling, packed, tokens, with_engine
+
+
+def test_long_sequences_go_bit_by_bit_and_come_back_in_their_place() -> None:
+    async def test(engine: Engine, session: Doubling) -> None:
+        sequences = [tokens(*range(n)) for n in (3, 45, 2, 31, 4)]
+        answer = await engine.predict("double", packed(*sequences))
+        np.testing.assert_array_equal(answer.outputs["y"], np.concatenate(sequences) * 2)
+        assert sorted(map(sum, session.packs)) == [9, 31, 45]
+        await engine.predict("double", packed(tokens(1)))
+        assert session.starts == 2
+        assert engine._scheduler.waiting_tokens == 0
+
+    with_engine(test)
+
+
+def test_a_short_request_overtakes_a_long_one() -> None:
+    async def test(engine: Engine, session: Doubling) -> None:
+        session.gate.clear()
+        long = asyncio.ensure_future(engine.predict("double", packed(tokens(*[1] * 1000))))
+        await asyncio.sleep(0)
+        short = asyncio.ensure_future(engine.predict("double", packed(tokens(1, 2))))
+        await asyncio.sleep(0)
+        session.gate.set()
+        await short
+        assert not long.done()
+        assert len((await long).outputs["y"]) == 1000
+
+    with_engine(test, bound=5000)
+
+
+def test_a_long_sequence_that_fails_fails_alone() -> None:
+    async def test(engine: Engine, session: Doubling) -> None:
+        bad = asyncio.ensure_future(engine.predict("double", packed(tokens(*[POISON] * 40))))
+        good = asyncio.ensure_future(engine.predict("double", packed(tokens(*range(40)))))
+        found = await asyncio.gather(bad, good, return_exceptions=True)
+        assert [isinstance(f, StepFailed) for f in found] == [True, False]
+
+    with_engine(test)
+
+
+def test_a_long_sequence_that_nobody_awaits_goes_no_further() -> None:
+    async def test(engine: Engine, session: Doubling) -> None:
+        counted: list[int] = []
+        engine.ran = lambda model, sequences, seconds: counted.append(sequences)
+        session.gate.clear()
+        waiting = asyncio.ensure_future(engine.predict("double", packed(tokens(*range(1000)))))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.sleep(0)
+        session.gate.set()
+        await engine.predict("double", packed(tokens(1)))
+        assert len(counted) <= 3
+
+    with_engine(test, bound=5000)
