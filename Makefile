@@ -8,7 +8,7 @@ EXPERIMENTS := scaling compiled discontinuous approximation latent_dim figure1 f
                copying trained
 
 .PHONY: serve test lint types format bench bench-segment-sum bench-graph bench-json bench-peers \
-        bench-wires reference digits experiments \
+        bench-wires bench-online bench-stream gpu-prepare gpu-check reference digits experiments \
         checkpoints bundles image test-image bare-image clean
 
 serve: .venv/serve  ## serve the shipped bundles on 127.0.0.1:8080
@@ -49,8 +49,20 @@ bench-json: reference  ## ways to read JSON into an array
 bench-peers: .venv/all  ## install the servers to compare with, each into an environment of its own
 	$(BIN)/python -m benchmarks.peers
 
+bench-online: reference bench-peers  ## under load, beside every peer; 40 minutes, needs wrk
+	$(BIN)/python -m benchmarks.online
+
 bench-wires: reference bench-peers  ## server time besides the model, on every wire, beside others
 	$(BIN)/python -m benchmarks.wires
+
+bench-stream: reference  ## a sequence of any length: time per token, memory, what it does to others
+	$(BIN)/python -m benchmarks.stream --tokens 100000000
+
+gpu-prepare: .venv/all  ## what gpu-check needs besides the code -> build/gpu, on any machine
+	$(BIN)/python -m benchmarks.gpu_check --prepare
+
+gpu-check:  ## with an NVIDIA GPU and onnxruntime-gpu: placement, parity, races, memory, speed
+	$(PYTHON) -m benchmarks.gpu_check
 
 digits: .venv/all  ## from nothing to accuracy through a server: train, export, serve, POST
 	$(BIN)/python -m benchmarks.accuracy

@@ -61,8 +61,8 @@ class OneAtATime(nn.Module):
         return out
 
 
-def open_graph(module: nn.Module, examples: Sequence[Tensor], dynamic: list[dict[int, str]]) -> Any:
-    """Export a baseline and open it with the options that we serve with."""
+def to_graph(module: nn.Module, examples: Sequence[Tensor], dynamic: list[dict[int, str]]) -> bytes:
+    """Export a baseline, weights included."""
     program = torch.onnx.export(
         module.eval(),
         tuple(examples),
@@ -73,7 +73,13 @@ def open_graph(module: nn.Module, examples: Sequence[Tensor], dynamic: list[dict
         verbose=False,
     )
     assert program is not None
-    graph = program.model_proto.SerializeToString()
+    graph: bytes = program.model_proto.SerializeToString()
+    return graph
+
+
+def open_graph(module: nn.Module, examples: Sequence[Tensor], dynamic: list[dict[int, str]]) -> Any:
+    """Export a baseline and open it with the options that we serve with."""
+    graph = to_graph(module, examples, dynamic)
     return onnxruntime().InferenceSession(
         graph, session_options(), providers=["CPUExecutionProvider"]
     )

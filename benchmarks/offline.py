@@ -43,7 +43,7 @@ Answer = Callable[[Sequence[Group]], list[Array]]
 
 def packed(session: Session, step_tokens: int, groups: Sequence[Group]) -> list[Array]:
     """Steps as the engine forms them: whole sequences up to the token budget."""
-    scheduler = Scheduler(step_tokens, queue_tokens=10**9, long_tokens=step_tokens)
+    scheduler = Scheduler(step_tokens, long_tokens=step_tokens)
     sequences = [s for group in groups for s in group]
     job = Job("reference", [len(s) for s in sequences])
     scheduler.add(job)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -21,6 +22,10 @@ SUMSERVE = str(Path(sys.executable).with_name("sumserve"))
 class ServerProcess:
     """Started on entry and ready; told to stop on exit, and killed if it does not."""
 
+    _environment: Mapping[str, str] | None = None  # ours
+    _talks = False  # whether what it prints is kept with its log
+    _patience = 30.0  # seconds between telling it to stop and killing it
+
     def __init__(self, models: Path, **settings: object) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -31,7 +36,10 @@ class ServerProcess:
 
     def __enter__(self) -> Self:
         self._log = tempfile.TemporaryFile("a+")  # appends, wherever we read
-        self.process = subprocess.Popen(self._command, stderr=self._log)
+        printed = self._log if self._talks else None
+        self.process = subprocess.Popen(
+            self._command, stdout=printed, stderr=self._log, env=self._environment
+        )
         self._wait_until_ready()
         return self
 
@@ -43,7 +51,7 @@ class ServerProcess:
     ) -> None:
         self.terminate()
         try:
-            self.process.wait(30)
+            self.process.wait(self._patience)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -62,13 +70,17 @@ class ServerProcess:
     def _wait_until_ready(self, seconds: float = 60) -> None:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and self.process.poll() is None:
-            try:
-                if httpx.get(f"{self.url}/v2/health/ready").status_code == 200:
-                    return
-            except httpx.TransportError:
-                time.sleep(0.05)
+            if self._ready():
+                return
+            time.sleep(0.05)
         self._log.seek(0)
         raise AssertionError(f"the server did not start: {self._log.read()}")
+
+    def _ready(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/v2/health/ready").status_code == 200
+        except httpx.TransportError:
+            return False
 
 
 def free_port() -> int:

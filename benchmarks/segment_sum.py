@@ -28,7 +28,7 @@ from benchmarks.timing import alternate
 from export.segments import Blocks as BlockSums
 from models.pools import SumPool
 from service.manifest import Summary, SummaryField
-from service.pack import BLOCK, Array, Blocks
+from service.pack import BLOCK, SLICE_TOKENS, Array, Blocks
 from service.runtime import Threads, onnxruntime
 from service.settings import Settings
 from service.summary import Fold
@@ -132,7 +132,7 @@ def ways(pool: SumPool) -> dict[str, Way]:
     block = _open_blocks(BlockSum(pool), torch.zeros(7, 8), torch.zeros(5, BLOCK).long())
     align = _open_blocks(Aligned(pool), torch.zeros(5, BLOCK, 8), torch.ones(5, BLOCK, 1))
     return {
-        "block sum": partial(block_sum, block, Settings().slice_tokens),
+        "block sum": partial(block_sum, block, SLICE_TOKENS),
         "block sum, one slice a step": partial(block_sum, block, 10**9),
         "aligned blocks": partial(aligned, align),
         "one-hot product": partial(by_owner, _open_by_owner(OneHot(pool))),

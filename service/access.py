@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import re
 import time
 import uuid
+from collections.abc import Callable
 from typing import Any
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.readiness import Readiness
 
 SCOPE_KEY = "sumserve.log"
+_PROCESS, _COUNT = uuid.uuid4().hex[:16], itertools.count()  # together, unlike any other's
 _ID = re.compile(r"[A-Za-z0-9_.:/+=-]{1,128}")
 
 log = logging.getLogger("sumserve.access")
@@ -22,8 +25,11 @@ log = logging.getLogger("sumserve.access")
 class AccessLog:
     """Wraps the whole application; handlers add fields by `note`."""
 
-    def __init__(self, app: ASGIApp, readiness: Readiness) -> None:
-        self._app, self._readiness = app, readiness
+    def __init__(
+        self, app: ASGIApp, readiness: Readiness, count: Callable[[str, int], None]
+    ) -> None:
+        """count: is told of every answer, by model, where one is served under that name."""
+        self._app, self._readiness, self._count = app, readiness, count
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -37,10 +43,10 @@ class AccessLog:
         async def send_noting(message: Message) -> None:
             if message["type"] == "http.response.start":
                 fields["status"] = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-Id"] = fields["request_id"]
-                if self._readiness.draining:
-                    headers["Connection"] = "close"  # the next request belongs to another server
+                headers = message["headers"] = list(message.get("headers", ()))
+                headers.append((b"x-request-id", fields["request_id"].encode()))
+                if self._readiness.draining:  # the next request belongs to another server
+                    headers.append((b"connection", b"close"))
             await send(message)
 
         try:
@@ -54,6 +60,7 @@ class AccessLog:
         finally:
             duration = round((time.perf_counter() - started) * 1e3, 3)
             log.info("request", extra={"fields": _line(scope, fields, duration)})
+            self._count(fields.get("model", ""), fields["status"] or 500)
 
 
 def note(scope: Scope, **fields: Any) -> None:
@@ -64,7 +71,7 @@ def note(scope: Scope, **fields: Any) -> None:
 def _request_id(scope: Scope) -> str:
     """The client's own id when it is harmless in a log and a header, otherwise a new one."""
     given = Headers(scope=scope).get("x-request-id", "")
-    return given if _ID.fullmatch(given) else uuid.uuid4().hex
+    return given if _ID.fullmatch(given) else f"{_PROCESS}-{next(_COUNT):x}"
 
 
 def _line(scope: Scope, fields: dict[str, Any], duration_ms: float) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Running attention that needs all keys of a sequence: by sequences of like length.
 
 How a sequence is padded and cut depends on its own length alone, so that its neighbours change
-nothing, not even in the last bit.
+nothing, not even in the last bit. Wherever graphs run, it is gathered and put back on the CPU.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from service.buckets import padded_lengths
-from service.graph import Graph
+from service.graph import Graph, host
 from service.manifest import AttentionStage
 from service.names import NEXT
 from service.pack import BLOCK, Array
@@ -29,7 +29,9 @@ class AttentionRunner:
     def advance(self, progress: Progress) -> Iterator[int]:
         """Attend within every sequence."""
         query, key, value = (
-            np.concatenate([tokens[name] for tokens in progress.tokens] or [np.zeros((0, 1, 1))])
+            np.concatenate(
+                [host(tokens[name]) for tokens in progress.tokens] or [np.zeros((0, 1, 1))]
+            )
             for name in ("query", "key", "value")
         )
         read = np.zeros_like(value)
@@ -47,7 +49,7 @@ class AttentionRunner:
         query, key, value = (_gather(values, rows) for values in projected)
         for part in self._cuts(rows.shape[1]):
             feeds = {"query": query[:, part], "key": key, "value": value, "length": lengths}
-            found, places = self._graph.run(feeds)[NEXT + "read"], rows[:, part]
+            found, places = host(self._graph.run(feeds)[NEXT + "read"]), rows[:, part]
             there = places < len(read)
             read[places[there]] = found[there]
             yield int(there.sum())

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 
 from starlette.requests import ClientDisconnect, Request
@@ -36,23 +35,22 @@ class Bodies:
         self._limits = limits
         self.in_flight = 0
 
-    @asynccontextmanager
-    async def receive(self, request: Request) -> AsyncIterator[bytes | bytearray]:
-        """A request's body, inflated; it counts as in flight until the block is left.
+    def holding(self) -> Held:
+        """What one request will hold of them, until the block is left."""
+        return Held(self, self._limits.in_flight_bytes)
+
+    async def receive(self, request: Request, held: Held) -> bytes | bytearray:
+        """A request's body, inflated.
 
         Raises TooLarge, SlowBody, ClientGone, QueueFull, UnsupportedMedia and BadRequest. What is
         wrong with a body is said after it has come: a client that is still writing when its
         connection closes never reads the answer.
         """
-        held = Held(self, self._limits.in_flight_bytes)
-        try:
-            body: bytes | bytearray = await self._collect(request, held)
-            encoding = request.headers.get("content-encoding", "").strip().lower()
-            if encoding not in ("", "identity"):
-                body = await self._inflated(body, encoding, held)
-            yield body
-        finally:
-            held.release()
+        body = await self._collect(request, held)
+        encoding = request.headers.get("content-encoding", "").strip().lower()
+        if encoding in ("", "identity"):
+            return body
+        return await self._inflated(body, encoding, held)
 
     async def _collect(self, request: Request, held: Held) -> bytearray:
         """The body as it was sent."""
@@ -85,7 +83,9 @@ class Bodies:
                 held.take(len(chunk))
                 self._check_size(len(body))
                 self._check_chunks(request)
-                deadline.reschedule(min(latest, grace + len(body) / limits.bytes_per_second))
+                if more:
+                    rate = len(body) / limits.bytes_per_second
+                    deadline.reschedule(min(latest, grace + rate))
 
     def _check_size(self, size: int) -> None:
         if size > self._limits.bytes:
@@ -117,7 +117,10 @@ class Held:
         self._bytes += count
         self._bodies.in_flight += count
 
-    def release(self) -> None:
+    def __enter__(self) -> Held:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         """Give all of them back."""
         self._bodies.in_flight -= self._bytes
         self._bytes = 0

@@ -16,14 +16,21 @@
         ├── ClientGone       499  for the log: nobody reads the answer
         ├── StepFailed       500
         ├── NotServing       503  with Retry-After
-        └── DeadlinePassed   504
+        ├── DeadlinePassed   504
+        └── SpoolFull        507
 
 Messages of ServiceErrors reach the client: they name fields and limits, never paths.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import ClassVar
+
+CLOSE = MappingProxyType({"Connection": "close"})
+RETRY = MappingProxyType({"Retry-After": "1"})
 
 
 class SumserveError(Exception):
@@ -54,7 +61,7 @@ class ServiceError(SumserveError):
     """An answer to one request."""
 
     status: ClassVar[int] = 500
-    headers: ClassVar[dict[str, str]] = {}
+    headers: Mapping[str, str] = MappingProxyType({})
 
 
 class BadRequest(ServiceError):
@@ -73,14 +80,14 @@ class SlowBody(ServiceError):
     """The body did not arrive in time."""
 
     status = 408
-    headers: ClassVar[dict[str, str]] = {"Connection": "close"}
+    headers = CLOSE
 
 
 class TooLarge(ServiceError):
     """The body is larger than the limit."""
 
     status = 413
-    headers: ClassVar[dict[str, str]] = {"Connection": "close"}
+    headers = CLOSE
 
 
 class UnsupportedMedia(ServiceError):
@@ -90,10 +97,14 @@ class UnsupportedMedia(ServiceError):
 
 
 class QueueFull(ServiceError):
-    """The queue is at its bound."""
+    """More waits than may, or the answer would come too late."""
 
     status = 429
-    headers: ClassVar[dict[str, str]] = {"Retry-After": "1"}
+
+    def __init__(self, message: str, retry_after: float = 1.0) -> None:
+        """retry_after: seconds until another try is worth it."""
+        super().__init__(message)
+        self.headers = {"Retry-After": str(max(1, math.ceil(retry_after)))}
 
 
 class ClientGone(ServiceError):
@@ -113,7 +124,14 @@ class DeadlinePassed(ServiceError):
 
 
 class NotServing(ServiceError):
-    """The server is starting or draining."""
+    """The server is starting or draining, or had to stop the run; another try may do better."""
 
     status = 503
-    headers: ClassVar[dict[str, str]] = {"Retry-After": "1"}
+    headers = RETRY
+
+
+class SpoolFull(ServiceError):
+    """What a stream keeps between its passes has no more room."""
+
+    status = 507
+    headers = CLOSE

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import lru_cache
 
 
 def preferred(header: str, offered: Collection[str]) -> str | None:
     """Of what is offered, that with the largest weight, the first named of equals; or None."""
+    return _preferred(header, tuple(offered)) if header else None
+
+
+@lru_cache(256)  # clients say the same with every request
+def _preferred(header: str, offered: tuple[str, ...]) -> str | None:
     weights: dict[str, float] = {}
     for one in header.lower().split(","):
         name, *parameters = (part.strip() for part in one.split(";"))

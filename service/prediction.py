@@ -12,11 +12,11 @@ from starlette.responses import Response
 
 from service.access import note
 from service.application import Service
+from service.asking import asked_timeout, client
 from service.checks import not_finite
 from service.encoding import WINDOWS, deflate
-from service.engine.engine import Answer
-from service.engine.runner import Outputs
-from service.errors import BadRequest, ClientGone, DeadlinePassed, ServiceError
+from service.engine.request import Answer, Outputs
+from service.errors import BadRequest, ClientGone, ServiceError
 from service.manifest import Manifest
 from service.negotiation import preferred
 from service.protocol import leaving
@@ -33,7 +33,8 @@ async def respond(
 ) -> Response:
     """Receive, decode, run, encode. Statistics count what a model was asked and could be read."""
     started = time.perf_counter()
-    async with service.bodies.receive(request) as body:
+    with service.bodies.holding() as held:
+        body = await service.bodies.receive(request, held)
         manifest = service.manifest(name, version)
         note(request.scope, model=name, version=manifest.version)
         try:
@@ -46,43 +47,55 @@ async def respond(
 async def _answered(
     service: Service, wire: Wire, request: Request, manifest: Manifest, body: bytes | bytearray
 ) -> Response:
+    headers = {
+        name.decode("latin-1"): value.decode("latin-1") for name, value in request.headers.raw
+    }
     large = len(body) > LARGE_BYTES
     begun = time.perf_counter()
-    exchange = await _call(service, large, wire, body, request.headers, manifest, service.limits)
+    exchange = await _call(service, large, wire, body, headers, manifest, service.limits)
     decoded = time.perf_counter()
-    answer = await _run(service, request, manifest, exchange)
+    answer = await _run(service, request, headers, manifest, exchange)
     returned = time.perf_counter()
     usage = _usage(answer, exchange)
     large = large or sum(rows.nbytes for rows in answer.outputs.values()) > LARGE_BYTES
-    encoding = preferred(request.headers.get("accept-encoding", ""), WINDOWS)
+    encoding = preferred(headers.get("accept-encoding", ""), WINDOWS)
     reply = await _call(service, large, _reply, manifest, exchange, answer.outputs, usage, encoding)
-    timing = Timing(
-        answer.queue_ms / 1e3,
-        decoded - begun,
-        answer.compute_ms / 1e3,
-        time.perf_counter() - returned,
-    )
-    service.statistics.succeeded(manifest.name, len(exchange.pack.lengths), timing)
-    spent = {"decode_ms": timing.decode, "encode_ms": timing.encode}
-    note(request.scope, **usage, **{name: round(s * 1e3, 3) for name, s in spent.items()})
+    spent = decoded - begun, time.perf_counter() - returned
+    _count(service, request, manifest, answer, usage, *spent)
     return Response(reply.body, headers=dict(reply.headers))
 
 
+def _count(
+    service: Service,
+    request: Request,
+    manifest: Manifest,
+    answer: Answer,
+    usage: Mapping[str, Any],
+    decode: float,
+    encode: float,
+) -> None:
+    """The same figures for statistics, metrics and the log line."""
+    timing = Timing(answer.queue_ms / 1e3, decode, answer.compute_ms / 1e3, encode)
+    service.statistics.succeeded(manifest.name, usage["sequences"], timing)
+    service.metrics.answered(manifest.name, timing)
+    spent = {"decode_ms": round(decode * 1e3, 3), "encode_ms": round(encode * 1e3, 3)}
+    note(request.scope, **usage, **spent)
+
+
 async def _run(
-    service: Service, request: Request, manifest: Manifest, exchange: Exchange
+    service: Service,
+    request: Request,
+    headers: Mapping[str, str],
+    manifest: Manifest,
+    exchange: Exchange,
 ) -> Answer:
     """The engine's answer, within the request's own time limit and while its client is there."""
-    timeout = exchange.timeout
+    timeout, whose = exchange.timeout or asked_timeout(headers), client(request)
     try:
         with leaving(request.scope) as left:
-            async with asyncio.timeout(timeout):
-                return await service.engine.predict(
-                    manifest.name, exchange.pack, exchange.priority, _client(request)
-                )
-    except TimeoutError as error:
-        assert timeout is not None
-        limit = f"the request's timeout of {timeout * 1e6:.0f} microseconds"
-        raise DeadlinePassed(f"not answered within {limit}") from error
+            return await service.engine.predict(
+                manifest.name, exchange.pack, exchange.priority, whose, timeout
+            )
     except asyncio.CancelledError as error:
         if not left.set:
             raise
@@ -105,11 +118,6 @@ def _reply(
     if encoding is None:
         return Reply(reply.body, headers)
     return Reply(deflate(reply.body, encoding), {**headers, "Content-Encoding": encoding})
-
-
-def _client(request: Request) -> str:
-    """Whom the engine is to treat as one: whoever sends from an address."""
-    return request.client.host if request.client else ""
 
 
 def _usage(answer: Answer, exchange: Exchange) -> dict[str, float]:

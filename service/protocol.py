@@ -18,6 +18,7 @@ from service.errors import ClientGone
 CHUNKS = "sumserve.chunks"  # in a request's state: how many chunks of its body have come
 LEFT = "sumserve.left"  # in a request's state: what to call when its client has left
 GONE = "sumserve.gone"  # in a request's state: that it has
+CUT = "sumserve.cut"  # in a request's state: closes its connection; True: without what is unsent
 MOST_HEAD_BYTES = 2**16  # of headers, and of trailers
 HEAD_SECONDS = 80.0  # above what balancers keep idle connections for
 
@@ -88,6 +89,7 @@ class Protocol(HttpToolsProtocol):
         """A request begins: its head is awaited, its chunks are counted."""
         super().on_message_begin()
         self.scope["state"][CHUNKS] = 0
+        self.scope["state"][CUT] = self._cut
         self._in_head, self._header_bytes = True, 0
         if self._head_timer is None:
             self._await_head()
@@ -127,6 +129,13 @@ class Protocol(HttpToolsProtocol):
             self._refuse_head()
         else:
             self._refuse(b"400 Bad Request", "this is not a valid HTTP request")
+
+    def _cut(self, at_once: bool) -> None:
+        """An answer that was begun and has no end must not look like a whole one."""
+        if at_once:
+            self.transport.abort()
+        else:
+            self.transport.close()
 
     def _await_head(self) -> None:
         self._head_timer = self.loop.call_later(HEAD_SECONDS, self._give_up)

@@ -1,7 +1,9 @@
-"""onnxruntime, imported here and nowhere else: late, discreet, and with one pool of threads."""
+"""onnxruntime, imported here and nowhere else: late and discreet; and how many threads."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 from importlib import import_module
 from typing import Any
@@ -31,26 +33,32 @@ def onnxruntime_part(name: str) -> Any:
     return import_module(f"onnxruntime.{name}")
 
 
-class Threads:
-    """The threads of the process: one pool for all sessions, as large as first asked for.
+def preloaded() -> str:
+    """Load the libraries of CUDA that lie among Python's packages; what is missing, if any is.
 
-    Sessions with pools of their own fight for the CPUs: the idle ones spin while another works,
-    which made steps of two stages up to 1.7 times slower (benchmarks/README.md).
+    onnxruntime finds them there only when it is told to look, and prints what it does not find.
     """
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        onnxruntime().preload_dlls()
+    return "; ".join(line for line in said.getvalue().splitlines() if line.startswith("Failed"))
+
+
+class Threads:
+    """The threads of the process that compute: as many as first asked for."""
 
     count = 0
 
     @classmethod
     def start(cls, count: int = 0) -> int:
-        """Start the pool (0: as many threads as CPUs) unless it runs; its size.
+        """Fix the number (0: as many as CPUs), unless it is; what it is.
 
-        Raises StartupError when it runs with another number: onnxruntime cannot change it.
+        Raises StartupError when it is another: sessions may have started so many already.
         """
         if count < 0:
             raise StartupError(f"{count} threads were asked for; 0 means as many as CPUs")
         if not cls.count:
             cls.count = count or available_cpus()
-            onnxruntime().set_global_thread_pool_sizes(cls.count, 1)
         if count and count != cls.count:
             raise StartupError(f"{count} threads were asked for; {cls.count} have been started")
         return cls.count

@@ -7,13 +7,15 @@ import logging
 import signal
 import socket
 import time
+from functools import partial
+from pathlib import Path
 from types import FrameType
 
 import uvicorn
 
 from service.api import create_app
 from service.application import Service
-from service.bundle import find_bundles, open_named
+from service.bundle import Bundle, Golden, find_bundles, open_named
 from service.engine.engine import Engine
 from service.engine.scheduler import Scheduler
 from service.errors import StartupError
@@ -24,6 +26,7 @@ from service.runtime import Threads
 from service.session import Session
 from service.settings import Settings
 from service.verification import check_golden
+from service.warming import warm
 
 CANNOT_START = 3  # uvicorn's exit code when it cannot listen
 LAST_STEP_SECONDS = 30  # after the drain: for the steps that run, and for writing answers
@@ -63,21 +66,34 @@ def _leave(sig: int, frame: FrameType | None) -> None:
 
 
 def load(settings: Settings) -> Service:
-    """Open every bundle, check it against its golden data, and set up the engine."""
+    """Open every bundle, check it against its golden data, warm it up, and set up the engine."""
     Threads.start(settings.threads)
-    options = Options(settings.device, settings.variant, settings.slice_tokens)
-    sessions: dict[str, Session] = {}
-    for folder in find_bundles(settings.models):
-        bundle = open_named(folder)
-        session = Session(bundle, options)
-        error = check_golden(bundle, session)
-        name, version = bundle.manifest.name, bundle.manifest.version
-        log.info("loaded %s/%s on %s, golden error %.1e", name, version, settings.device, error)
-        sessions[name] = session
+    options = Options(
+        settings.device, settings.variant, settings.slice_tokens, settings.gpu_memory_bytes
+    )
+    found = [_open(folder, options) for folder in find_bundles(settings.models)]
+    sessions = {session.manifest.name: session for _, session, _ in found}
+    scheduler = Scheduler(settings.step_tokens, settings.long_tokens)
+    proofs = {
+        session.manifest.name: partial(check_golden, bundle, session, golden)
+        for bundle, session, golden in found
+    }
+    readiness = Readiness()
+    engine = Engine(sessions, scheduler, settings.policy(), readiness, proofs)
+    for _, session, golden in found:
+        warm(session, golden.pack, engine.costs, settings.step_tokens)
     manifests = {name: session.manifest for name, session in sessions.items()}
-    scheduler = Scheduler(settings.step_tokens, settings.queue_tokens, settings.long_tokens)
-    engine = Engine(sessions, scheduler, shared_seconds=settings.shared_ms / 1e3)
-    return Service(settings, manifests, engine, Readiness())
+    return Service(settings, manifests, engine, readiness, sessions)
+
+
+def _open(folder: Path, options: Options) -> tuple[Bundle, Session, Golden]:
+    """A bundle that answers its golden inputs as it should."""
+    bundle = open_named(folder)
+    session, golden = Session(bundle, options), bundle.golden()
+    error = check_golden(bundle, session, golden)
+    name, version = bundle.manifest.name, bundle.manifest.version
+    log.info("loaded %s/%s on %s, golden error %.1e", name, version, options.device, error)
+    return bundle, session, golden
 
 
 class Server(uvicorn.Server):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from service.attention import AttentionRunner
 from service.bundle import Bundle
 from service.checks import check
+from service.device import Device
 from service.errors import BundleError
-from service.graph import Graph, Options
+from service.graph import Graph, Options, open_graph
 from service.manifest import (
     AttentionStage,
     Manifest,
@@ -21,7 +24,11 @@ from service.manifest import (
 )
 from service.pack import Array, Pack
 from service.padded import PaddedRunner
+from service.runtime import Threads
 from service.stages import Progress, Runner, SequenceRunner, TokenRunner
+from service.streams.walk import Walk
+from service.sums import BlockSums, Contribute, every_block
+from service.workers import Workers
 
 SLACK = 2.0  # times the error that a variant was measured to have
 
@@ -29,19 +36,31 @@ SLACK = 2.0  # times the error that a variant was measured to have
 class Session:
     """Runs packs of one bundle. Not safe for two threads at once: a device has one runner."""
 
-    def __init__(self, bundle: Bundle, options: Options, opened: type[Graph] = Graph) -> None:
-        self.manifest, self._slice_tokens = bundle.manifest, options.slice_tokens
+    def __init__(
+        self,
+        bundle: Bundle,
+        options: Options,
+        opened: Callable[[Bundle, str, Options], Graph] = open_graph,
+    ) -> None:
+        device = Device.parse(options.device)
+        self.manifest = bundle.manifest
+        self._slice_tokens = options.slice_tokens or device.slice_tokens
         self.variant = _variant(bundle, options)
         files = self.variant.files if self.variant else [s.file for s in self.manifest.stages]
-        self.graphs = [opened(bundle, file, options) for file in files]
+        self._workers = Workers(1 if device.is_gpu else Threads.start())
+        self.graphs = [
+            opened(bundle, file, replace(options, alone=isinstance(stage, TokenStage)))
+            for stage, file in zip(self.manifest.stages, files, strict=True)
+        ]
+        contribute = BlockSums(options) if device.is_gpu else every_block
         self._runners = [
-            _runner(stage, graph, self.manifest)
+            _runner(stage, graph, self.manifest, self._workers, contribute)
             for stage, graph in zip(self.manifest.stages, self.graphs, strict=True)
         ]
         error = self.variant.error if self.variant else 0.0
         self.tolerance = max(self.manifest.tolerance, SLACK * error)
-        on_cpu = options.device == "cpu"  # elsewhere kernels choose by the size of a step
-        self.isolation = self.manifest.isolation if on_cpu else self.tolerance
+        # A GPU's kernels choose how to round by the size of a step.
+        self.isolation = self.tolerance if device.is_gpu else self.manifest.isolation
 
     def run(self, pack: Pack, slice_tokens: int | None = None) -> dict[str, Array]:
         """Output name -> (T, width) for per-token outputs, (N, width) for per-sequence ones.
@@ -56,8 +75,18 @@ class Session:
     def start(self, pack: Pack, slice_tokens: int | None = None) -> Run:
         """The same, but nothing is run before it is advanced."""
         check(pack, self.manifest)
-        progress = Progress(pack, slice_tokens or self._slice_tokens)
+        even = self._workers.slice_tokens(pack.tokens, self._slice_tokens)
+        progress = Progress(pack, slice_tokens or even)
         return Run(progress, self._runners, self.manifest)
+
+    def walk(self) -> Walk:
+        """The same for one sequence that comes piece by piece; of token and sequence stages."""
+        return Walk(self._runners, self._slice_tokens)
+
+    def stop(self, now: bool = True) -> None:
+        """From another thread: whatever runs is to raise, soon; not so any more, if not ``now``."""
+        for graph in self.graphs:
+            graph.stop(now)
 
 
 class Run:
@@ -65,18 +94,31 @@ class Run:
 
     def __init__(self, progress: Progress, runners: Sequence[Runner], manifest: Manifest) -> None:
         self._progress, self._manifest = progress, manifest
-        self._work = (tokens for runner in runners for tokens in runner.advance(progress))
+        self._work = (
+            (stage, tokens)
+            for stage, runner in enumerate(runners)
+            for tokens in runner.advance(progress)
+        )
+        self._spent = [(0, 0.0)] * len(runners)
         self.done = False
 
     def advance(self, tokens: float = math.inf) -> int:
         """Run on until so many tokens have been through a stage, or more; how many they were."""
-        ran = 0
-        for some in self._work:
-            ran += some
+        ran, started = 0, time.perf_counter()
+        for stage, some in self._work:
+            now = time.perf_counter()
+            before, seconds = self._spent[stage]
+            self._spent[stage] = before + some, seconds + now - started
+            ran, started = ran + some, now
             if ran >= tokens:
                 return ran
         self.done = True
         return ran
+
+    def spent(self) -> list[tuple[int, float]]:
+        """Tokens and seconds of each stage since this was last asked."""
+        spent, self._spent = self._spent, [(0, 0.0)] * len(self._spent)
+        return spent
 
     @property
     def outputs(self) -> dict[str, Array]:
@@ -92,9 +134,11 @@ def _variant(bundle: Bundle, options: Options) -> Variant | None:
         raise BundleError(error.args[0]) from error
 
 
-def _runner(stage: Stage, graph: Graph, manifest: Manifest) -> Runner:
+def _runner(
+    stage: Stage, graph: Graph, manifest: Manifest, workers: Workers, contribute: Contribute
+) -> Runner:
     if isinstance(stage, TokenStage):
-        return TokenRunner(stage, graph)
+        return TokenRunner(stage, graph, workers, contribute)
     if isinstance(stage, AttentionStage):
         return AttentionRunner(stage, graph)
     if isinstance(stage, PaddedStage):

@@ -11,8 +11,9 @@ from pydantic import Field, ValidationError
 
 from service.body import BodyLimits
 from service.columns import Strict
+from service.device import NAMES
+from service.engine.policy import Policy
 from service.errors import SettingsError
-from service.pack import SLICE_TOKENS
 from service.wires.validation import Limits
 
 PREFIX = "SUMSERVE_"
@@ -24,7 +25,12 @@ class Settings(Strict):
     models: Path = Field(Path("deploy/bundles"), description="folder holding name/version/ bundles")
     host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
     port: int = Field(8080, ge=0, le=65535, description="port to listen on; 0 takes a free one")
-    device: Literal["cpu", "cuda"] = Field("cpu", description="where models run")
+    device: str = Field(
+        "cpu", pattern=NAMES, description="where models run: cpu, cuda or cuda:N, the GPU's number"
+    )
+    gpu_memory_bytes: int = Field(
+        0, ge=0, description="most memory of each graph's arena on a GPU; 0: no limit"
+    )
     variant: Literal["fp32", "fp16", "int8"] = Field(
         "fp32", description="precision of all models; each must have it"
     )
@@ -36,8 +42,17 @@ class Settings(Strict):
     shared_ms: float = Field(
         4, gt=0, description="time of a step while a long sequence is on its way"
     )
-    slice_tokens: int = Field(SLICE_TOKENS, ge=1, description="tokens in one call of a graph")
+    slice_tokens: int = Field(
+        0, ge=0, description="tokens in one call of a graph; 0: as suits the device"
+    )
     queue_tokens: int = Field(4_000_000, ge=1, description="tokens waiting before 429")
+    queue_requests: int = Field(1024, ge=1, description="requests waiting or running before 429")
+    timeout_seconds: float = Field(
+        60, gt=0, description="longest a request may wait for its answer that names no time itself"
+    )
+    step_seconds: float = Field(
+        30, gt=0, description="longest a step may run before it is stopped and its model doubted"
+    )
     max_request_tokens: int = Field(1_000_000, ge=1, description="most tokens in one request")
     max_request_sequences: int = Field(65_536, ge=1, description="most sequences in one request")
     max_request_tensors: int = Field(
@@ -56,6 +71,22 @@ class Settings(Strict):
     body_bytes_per_second: float = Field(
         1000, gt=0, description="slowest a body may arrive after its first seconds, before 408"
     )
+    max_streams: int = Field(64, ge=1, description="streams at a time before 429")
+    max_stream_tokens: int = Field(0, ge=0, description="most tokens in one stream; 0: no limit")
+    max_piece_bytes: int = Field(
+        16 * 2**20, ge=1, description="largest line or record batch of a stream"
+    )
+    spool_folder: Path | None = Field(
+        None,
+        description="where streams keep what they need between passes; without it, where the "
+        "system has its temporary files",
+    )
+    max_stream_spool_bytes: int = Field(
+        4 * 2**30, ge=0, description="most that one stream keeps between passes, before 507"
+    )
+    max_spool_bytes: int = Field(
+        16 * 2**30, ge=0, description="most that all streams keep between passes, before 507"
+    )
     grace_seconds: float = Field(
         5, ge=0, description="after SIGTERM: time still served, so balancers see it is not ready"
     )
@@ -68,6 +99,16 @@ class Settings(Strict):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="least severe log line written"
     )
+
+    def policy(self) -> Policy:
+        """The engine's part."""
+        return Policy(
+            self.queue_tokens,
+            self.queue_requests,
+            self.shared_ms / 1e3,
+            self.step_seconds,
+            self.timeout_seconds,
+        )
 
     def body_limits(self) -> BodyLimits:
         """What is allowed of bodies before anything looks inside."""

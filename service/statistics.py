@@ -8,6 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from service.engine.job import Step
+from service.engine.observer import Observer
+from service.engine.runner import Outcome
+
 
 @dataclass(slots=True)
 class Total:
@@ -56,7 +60,7 @@ class ModelStatistics:
     steps: dict[int, Total] = field(default_factory=lambda: defaultdict(Total))
 
 
-class Statistics:
+class Statistics(Observer):
     """Of every model, since the server started."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
@@ -78,9 +82,9 @@ class Statistics:
         """A request was answered with an error."""
         self._models[model].fail.add(seconds)
 
-    def ran(self, model: str, sequences: int, seconds: float) -> None:
-        """A step of so many sequences was run."""
-        self._models[model].steps[_bucket(sequences)].add(seconds)
+    def ran(self, step: Step, outcome: Outcome) -> None:
+        """A step was run."""
+        self._models[step.model].steps[_bucket(step.sequences)].add(outcome.seconds)
 
     def of(self, name: str, version: str) -> dict[str, Any]:
         """A model's statistics as the extension words them.

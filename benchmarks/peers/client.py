@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 HEAD_BYTES = 2**16
+TIMEOUT_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Connection:
     """Kept alive; one request at a time."""
 
     def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port))
+        self._socket = socket.create_connection(("127.0.0.1", port), TIMEOUT_SECONDS)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._buffer = bytearray(HEAD_BYTES)
 

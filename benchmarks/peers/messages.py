@@ -18,6 +18,7 @@ from service.pack import Array
 HEADER = "Inference-Header-Content-Length"
 ARROW = "application/vnd.apache.arrow.stream"
 JSON_HEADERS = {"Content-Type": "application/json"}
+RAW_HEADERS = {"Content-Type": "application/octet-stream"}
 PREDICT, INFER = "/v1/models/reference/predict", "/v2/models/reference/infer"
 
 
@@ -47,17 +48,18 @@ def v1_arrow(x: Array) -> Message:
     return _post(PREDICT, sink.getvalue().to_pybytes(), headers, _arrow)
 
 
-def oip_json(x: Array) -> Message:
-    """The Open Inference Protocol in JSON."""
-    tensor = {"name": "x", "shape": list(x.shape), "datatype": "FP32", "data": x.ravel()}
+def oip_json(x: Array, batched: bool = False) -> Message:
+    """The Open Inference Protocol in JSON. batched: with a first dimension of one."""
+    shape = [1] * batched + list(x.shape)
+    tensor = {"name": "x", "shape": shape, "datatype": "FP32", "data": x.ravel()}
     body = _dumps({"inputs": [tensor]})
     return _post(INFER, body, JSON_HEADERS, lambda reply: _json(reply)["outputs"][0]["data"])
 
 
-def oip_binary(x: Array, compressed: bool = False) -> Message:
+def oip_binary(x: Array, compressed: bool = False, batched: bool = False) -> Message:
     """Its binary extension, plain or in gzip both ways."""
-    parameters = {"binary_data_size": x.nbytes}
-    tensor = {"name": "x", "shape": list(x.shape), "datatype": "FP32", "parameters": parameters}
+    parameters, shape = {"binary_data_size": x.nbytes}, [1] * batched + list(x.shape)
+    tensor = {"name": "x", "shape": shape, "datatype": "FP32", "parameters": parameters}
     head = json.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True}}).encode()
     body, headers = head + x.tobytes(), {HEADER: str(len(head))}
     if compressed:
@@ -70,6 +72,18 @@ def app_json(x: Array, long: bool = False) -> Message:
     """What `benchmarks.peers.apps` reads."""
     body = _dumps({"x": x.tolist() if long else x})
     return _post("/predict", body, JSON_HEADERS, lambda reply: _json(reply)["y"])
+
+
+def raw_json(x: Array) -> Message:
+    """The same for `benchmarks.handlers`, which take every body as bytes."""
+    return _post("/predict", _dumps({"x": x}), RAW_HEADERS, lambda reply: _json(reply)["y"])
+
+
+def raw_binary(x: Array) -> Message:
+    """Nothing but the numbers, both ways."""
+    return _post(
+        "/predict", x.tobytes(), RAW_HEADERS, lambda reply: np.frombuffer(reply.body, np.float32)
+    )
 
 
 def _post(

@@ -69,14 +69,16 @@ def server(models: Path) -> Peer:
     (folder.parent / "config.pbtxt").write_text(CONFIG)
     (folder / "model.py").write_text(MODEL)
 
-    def command(port: int) -> list[str]:
-        listen = [f"--http-port={port}", "--http-address=127.0.0.1"]
-        alone = ["--allow-grpc=false", "--allow-metrics=false"]
-        backends = f"--backend-directory={(TRITON / 'backends').absolute()}"
-        binary = str(TRITON / "bin" / "tritonserver")
-        return [*_environment(), binary, f"--model-repository={models}", backends, *listen, *alone]
+    return Peer(lambda port: command(models, port))
 
-    return Peer(command)
+
+def command(models: Path, port: int) -> list[str]:
+    """What starts Triton on a folder of models."""
+    listen = [f"--http-port={port}", "--http-address=127.0.0.1"]
+    alone = ["--allow-grpc=false", "--allow-metrics=false"]
+    backends = f"--backend-directory={(TRITON / 'backends').absolute()}"
+    binary = str(TRITON / "bin" / "tritonserver")
+    return [*_environment(), binary, f"--model-repository={models}", backends, *listen, *alone]
 
 
 def _environment() -> list[str]:

@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="bundle folder")
     parser.add_argument("file", type=Path, metavar="FILE", help="JSON lines, - or a table")
     parser.add_argument("out", type=Path, metavar="OUT", nargs="?", help="answers to a table")
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: cpu")
+    parser.add_argument("--device", default="cpu", help="cpu (default), cuda or cuda:N")
     precisions = ("fp32", "fp16", "int8")
     parser.add_argument("--variant", choices=precisions, default="fp32", help="default: fp32")
     parser.add_argument("--threads", type=int, default=0, help="0: as many as CPUs (default)")

@@ -19,7 +19,7 @@ SUMMARY = "check bundles against their hashes and golden answers, and for races 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which bundles, and how many threads."""
     parser.add_argument("bundles", nargs="+", type=Path, metavar="BUNDLE", help="bundle folder")
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: cpu")
+    parser.add_argument("--device", default="cpu", help="cpu (default), cuda or cuda:N")
     precisions = ("fp32", "fp16", "int8")
     parser.add_argument("--variant", choices=precisions, default="fp32", help="default: fp32")
     parser.add_argument("--threads", type=int, default=0, help="0: as many as CPUs (default)")

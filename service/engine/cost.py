@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+from service.manifest import Manifest
+
+Spent = list[tuple[int, float]]  # per stage: tokens and seconds
 
 FORGET = 0.98  # what an observation still counts after the next
 WILD = 4.0  # times the expected: what lies further off is taken for so much
@@ -56,3 +61,26 @@ class Cost:
         """How many tokens are expected to take so long; 0 where not even none would."""
         slope, start = self.line
         return int(max(0.0, seconds - start) / max(slope, 1e-12))
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """Of every model: of whole steps, and of each stage of its bundle in turn."""
+
+    steps: dict[str, Cost]
+    stages: dict[str, list[Cost]]
+
+    @classmethod
+    def of(cls, manifests: Iterable[Manifest]) -> Costs:
+        """Nothing learned yet."""
+        stages = {own.name: [Cost() for _ in own.stages] for own in manifests}
+        return cls({name: Cost() for name in stages}, stages)
+
+    def learn(self, model: str, tokens: float, seconds: float, runs: Iterable[Spent]) -> None:
+        """A step was run. runs: what each stage took of its tokens, of every run it was made of."""
+        if tokens:
+            self.steps[model].observe(tokens, seconds)
+        for spent in runs:
+            for cost, (some, took) in zip(self.stages[model], spent, strict=True):
+                if some:
+                    cost.observe(some, took)

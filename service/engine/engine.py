@@ -1,50 +1,38 @@
 """The engine: one scheduler, the sessions, and the one runner thread of the device.
 
-All of it but `_run` lives on the event loop, so nothing needs a lock. One step runs while the
+All of it but the runner lives on the event loop, so nothing needs a lock. One step runs while the
 next is already formed and waits for the runner.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import math
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from functools import partial
 
-import numpy as np
-
-from service.engine.cost import Cost
-from service.engine.job import DEFAULT_PRIORITY, Job, Long, Part, Step
-from service.engine.runner import Outcome, Outputs, PackedJob, Runner, Starts, passes
+from service.engine.admission import Admission
+from service.engine.cost import Costs
+from service.engine.job import DEFAULT_PRIORITY, Step
+from service.engine.lane import left
+from service.engine.observer import Observer
+from service.engine.policy import Policy
+from service.engine.prover import Proof, Prover
+from service.engine.request import Answer, Request, Task
+from service.engine.runner import Outcome, Result, Runner, Starts, passes
 from service.engine.scheduler import Scheduler
-from service.errors import NotServing, StepFailed
+from service.engine.watch import Watch
+from service.errors import DeadlinePassed, NotServing, StepFailed
 from service.pack import Pack
+from service.readiness import Readiness
 
-SHARED_SECONDS = 0.004  # of a step while a long sequence is on its way
 AHEAD = 2  # steps handed to the runner: the one that runs and the one that waits
+PATIENCE = 2  # times a step may be too long before its thread is given up
 
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """One request's outputs, in order of its sequences, and where its time went."""
-
-    outputs: Outputs
-    queue_ms: float
-    compute_ms: float
-
-
-@dataclass(eq=False, slots=True)
-class Request(PackedJob):
-    """A job, what has come of it, and the future that its client awaits."""
-
-    submitted: float = 0.0
-    started: float | None = None
-    computed: float = 0.0
-    done: dict[int, Outputs] = field(default_factory=dict)  # by the first of their sequences
-    missing: int = 0
-    future: asyncio.Future[Answer] = field(default_factory=asyncio.Future)
+log = logging.getLogger("sumserve.engine")
 
 
 class Engine:
@@ -54,40 +42,108 @@ class Engine:
         self,
         sessions: Mapping[str, Starts],
         scheduler: Scheduler,
+        policy: Policy,
+        readiness: Readiness | None = None,
+        proofs: Mapping[str, Proof] | None = None,
         clock: Callable[[], float] = time.perf_counter,
-        shared_seconds: float = SHARED_SECONDS,
     ) -> None:
-        self._shared_seconds = shared_seconds
-        self._scheduler, self._clock = scheduler, clock
+        """proofs: per model, what raises when its golden inputs are not answered as they should."""
+        self._policy, self._scheduler, self._clock = policy, scheduler, clock
         self._passes = {name: passes(own.manifest) for name, own in sessions.items()}
+        self.costs = Costs.of(own.manifest for own in sessions.values())
+        self._admission = Admission(policy, scheduler, self.costs.steps)
         self._runner = Runner(sessions, clock)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="runner")
-        self._running: set[asyncio.Future[Outcome]] = set()
+        self._watch = Watch(policy.step_seconds, self._stop)
+        self.readiness = readiness or Readiness()
+        self._prover = Prover(proofs or {}, self.readiness, self._prove)
+        self._running: dict[asyncio.Future[Outcome], Step] = {}
         self._open: set[Request] = set()
+        self._tasks = 0  # that are open
+        self._free = 0.0  # when the runner began the step it runs
         self._closed = False
-        self.costs = {name: Cost() for name in sessions}
-        self.ran: Callable[[str, int, float], None] = _nothing  # model, sequences, seconds
+        self.observers: list[Observer] = []
 
     async def predict(
-        self, model: str, pack: Pack, priority: int = DEFAULT_PRIORITY, client: str = ""
+        self,
+        model: str,
+        pack: Pack,
+        priority: int = DEFAULT_PRIORITY,
+        client: str = "",
+        timeout: float | None = None,
     ) -> Answer:
         """Queue one request and wait for its answer. Clients share the engine evenly.
 
-        Raises QueueFull, NotServing once the engine is closed, and StepFailed when the model
-        fails on this request. Cancelled, it leaves the queue.
+        timeout: seconds. Raises QueueFull when there is no room or it would pass its timeout,
+        DeadlinePassed when it does, NotServing once the engine is closed, and StepFailed when the
+        model fails on this request. Cancelled, it leaves the queue.
         """
+        now, timeout = self._clock(), self._policy.timeout if timeout is None else timeout
+        about = (model, pack.lengths.tolist(), client, priority, self._passes[model])
+        request = Request(*about, deadline=now + timeout, work=pack, submitted=now)
+        self._admission.check(request, len(self._open), now, self._busy(now))
+        try:
+            async with asyncio.timeout(None if math.isinf(timeout) else timeout):
+                return await self._answer(request)
+        except TimeoutError as error:
+            raise DeadlinePassed(f"not answered within {timeout:g} seconds") from error
+
+    async def advance(
+        self,
+        model: str,
+        tokens: int,
+        task: Task,
+        priority: int = DEFAULT_PRIORITY,
+        client: str = "",
+    ) -> Answer:
+        """Run a task on the device's thread when its turn comes, as if it were so many tokens.
+
+        It shares a step with others, so it should not take longer than a short step. Raises as
+        `predict` does, and what ServiceError the task raises. Cancelled, it leaves the queue.
+        """
+        now = self._clock()
+        request = Request(model, [tokens], client, priority, whole=True, work=task, submitted=now)
+        self._tasks += 1
+        try:
+            return await self._answer(request)
+        finally:
+            self._tasks -= 1
+
+    @property
+    def requests(self) -> int:
+        """How many wait or run."""
+        return len(self._open)
+
+    def queued(self) -> dict[str, int]:
+        """Tokens that wait, by model."""
+        return self._scheduler.waiting
+
+    def queued_seconds(self) -> float:
+        """What is expected to pass until all that waits now is done."""
+        return self._admission.seconds(self._scheduler.waiting) + self._busy(self._clock())
+
+    async def close(self) -> None:
+        """Refuse new requests, fail what still waits, and stop the runner after its steps."""
+        self._closed = True
+        self._prover.close()
+        for request in self._open:
+            self._scheduler.remove(request)
+        await asyncio.gather(*self._running, return_exceptions=True)
+        for request in self._open:
+            request.fail(NotServing("the server shut down before this request was run"))
+        self._thread.shutdown()
+
+    async def _answer(self, request: Request) -> Answer:
         if self._closed:
             raise NotServing("the server is shutting down")
-        lengths = pack.lengths.tolist()
-        about = (model, lengths, client, priority, self._passes[model])
-        request = Request(*about, pack=pack, missing=len(lengths))
-        request.submitted = self._clock()
         self._scheduler.add(request)
         self._open.add(request)
         self._dispatch()
         try:
             return await request.future
         except asyncio.CancelledError:
+            for observer in self.observers:
+                observer.abandoned(request.model, left(request))
             self._scheduler.remove(request)
             if not self._closed:
                 self._thread.submit(self._runner.forget)
@@ -95,85 +151,96 @@ class Engine:
         finally:
             self._open.discard(request)
 
-    async def close(self) -> None:
-        """Refuse new requests, fail what still waits, and stop the runner after its steps."""
-        self._closed = True
-        for request in self._open:
-            self._scheduler.remove(request)
-        await asyncio.gather(*self._running, return_exceptions=True)
-        for request in self._open:
-            _fail(request, NotServing("the server shut down before this request was run"))
-        self._thread.shutdown()
-
     def _dispatch(self) -> None:
         """Hand steps to the runner until enough are with it."""
-        while len(self._running) < AHEAD and (step := self._next()):
-            loop = asyncio.get_running_loop()
+        loop, scheduler = asyncio.get_running_loop(), self._scheduler
+        while len(self._running) < AHEAD and (
+            step := scheduler.next_step(self._clock(), self._most)
+        ):
             future = loop.run_in_executor(self._thread, self._runner.run, step)
-            self._running.add(future)
+            self._free = self._free if self._running else self._clock()
+            self._running[future] = step
             future.add_done_callback(partial(self._deliver, step))
+        self._watch.follow(next(iter(self._running.values()), None))
 
-    def _next(self) -> Step | None:
-        """The next step; a short one while a long sequence shares the device with others."""
-        return self._scheduler.next_step(lambda m: self.costs[m].tokens(self._shared_seconds))
+    def _most(self, model: str, shared: bool) -> float:
+        """Few tokens, while a long sequence shares the device with others."""
+        if shared or self._tasks:
+            return self.costs.steps[model].tokens(self._policy.shared_seconds)
+        return math.inf
+
+    def _busy(self, now: float) -> float:
+        """Seconds until what is with the runner is done, as expected."""
+        steps = self._running.values()
+        expected = sum(self.costs.steps[step.model].seconds(step.tokens) for step in steps)
+        return max(0.0, expected - (now - self._free)) if steps else 0.0
 
     def _deliver(self, step: Step, future: asyncio.Future[Outcome]) -> None:
         """On the loop: give each part's result to its request, then hand out the next step."""
-        self._running.discard(future)
-        outcome = future.result()
-        sequences = sum(part.last - part.first for part in step.parts)
-        self.costs[step.model].observe(outcome.tokens, outcome.seconds)
-        self.ran(step.model, sequences + (step.chunk is not None), outcome.seconds)
-        for part, result in zip(step.parts, outcome.results, strict=True):
-            self._settle(part, result, outcome)
-        if step.chunk:
-            self._bring(step.chunk.long, outcome)
+        del self._running[future]
+        self._free = self._clock()
+        self.readiness.stuck = ""
+        try:
+            self._settle(step, future.result())
+        except Exception as error:  # a mistake of ours: the engine goes on all the same
+            log.exception("a step of %s was lost", step.model, exc_info=error)
+            for request in _requests(step):
+                self._fail(request, StepFailed("internal error; the server's log has it"))
         self._dispatch()
 
-    def _bring(self, long: Long, of: Outcome) -> None:
-        """A long sequence has come further, or to its end."""
-        request, i = _request(long.job), long.sequence
-        if of.chunk is not None:
+    def _settle(self, step: Step, outcome: Outcome) -> None:
+        self._learn(step.model, outcome)
+        self._scheduler.budget.learn(outcome.exhausted)
+        for observer in self.observers:
+            observer.ran(step, outcome)
+        for request in _requests(step):
+            request.rode(outcome.started, outcome.seconds)
+        for part, result in zip(step.parts, outcome.results, strict=True):
+            self._bring(part.job, part.first, part.last, result)
+        if step.chunk and outcome.chunk is not None:
+            long = step.chunk.long
             self._scheduler.finish(long)
-            self._settle(Part(request, i, i + 1), of.chunk, of)
-        else:
-            request.started = of.started if request.started is None else request.started
-            request.computed += of.seconds
+            self._bring(long.job, long.sequence, long.sequence + 1, outcome.chunk)
 
-    def _settle(self, part: Part, result: Outputs | Exception, of: Outcome) -> None:
-        request = _request(part.job)
+    def _learn(self, model: str, outcome: Outcome) -> None:
+        if not outcome.failed:
+            self.costs.learn(model, outcome.tokens, outcome.seconds, outcome.spent)
+
+    def _bring(self, job: object, first: int, last: int, result: Result) -> None:
+        assert isinstance(job, Request)
         if isinstance(result, Exception):
-            self._scheduler.remove(request)
-            _fail(request, StepFailed("the model failed on this input"))
-            return
-        request.started = of.started if request.started is None else request.started
-        request.computed += of.seconds
-        request.done[part.first] = result
-        request.missing -= part.last - part.first
-        if request.missing == 0 and not request.future.done():
-            request.future.set_result(_answer(request))
+            self._fail(job, result)
+            if isinstance(result, StepFailed):
+                self._prover.doubt(job.model)
+        else:
+            job.settle(first, last, result)
+
+    def _fail(self, request: Request, error: Exception) -> None:
+        self._scheduler.remove(request)
+        request.fail(error)
+
+    def _stop(self, step: Step, times: int) -> None:
+        """A step runs for too long: stop it; if it does not stop, the process is of no use."""
+        why = f"a run took longer than {self._policy.step_seconds:g} seconds"
+        log.error("%s: %s", step.model, why)
+        self._runner.stop(step.model)
+        self._prover.doubt(step.model, why)
+        if times >= PATIENCE:
+            self.readiness.stuck = f"{step.model}: {why} and cannot be stopped"
+
+    async def _prove(self, model: str, proof: Proof) -> object:
+        proving = asyncio.get_running_loop().run_in_executor(
+            self._thread, self._runner.prove, proof
+        )
+        try:
+            return await asyncio.wait_for(asyncio.shield(proving), self._policy.step_seconds)
+        except TimeoutError as error:
+            self._runner.stop(model)
+            limit = f"{self._policy.step_seconds:g} seconds"
+            raise NotServing(f"they took longer than {limit}") from error
 
 
-def _nothing(model: str, sequences: int, seconds: float) -> None:
-    """Nobody counts the steps."""
-
-
-def _request(job: Job) -> Request:
-    assert isinstance(job, Request)
-    return job
-
-
-def _fail(request: Request, error: Exception) -> None:
-    if not request.future.done():
-        request.future.set_exception(error)
-
-
-def _answer(request: Request) -> Answer:
-    """All parts in order of their sequences: long ones come when they are done."""
-    assert request.started is not None
-    first, *others = (request.done[i] for i in sorted(request.done))
-    outputs = first
-    if others:
-        outputs = {name: np.concatenate([d[name] for d in (first, *others)]) for name in first}
-    queued = request.started - request.submitted
-    return Answer(outputs, queued * 1e3, request.computed * 1e3)
+def _requests(step: Step) -> set[Request]:
+    """Whose tokens a step has."""
+    jobs = [part.job for part in step.parts] + ([step.chunk.long.job] if step.chunk else [])
+    return {job for job in jobs if isinstance(job, Request)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -18,6 +19,8 @@ class Job:
     """One request's sequences of one model.
 
     passes: how often each token goes through a stage, which is what long sequences are counted in.
+    deadline: seconds on the clock of whoever asks for steps; past it the job is in none of them.
+    whole: its one sequence is never cut, however long.
     """
 
     model: str
@@ -25,6 +28,8 @@ class Job:
     client: str = ""
     priority: int = DEFAULT_PRIORITY
     passes: int = 1
+    deadline: float = field(default=math.inf, kw_only=True)
+    whole: bool = field(default=False, kw_only=True)
     next: int = field(default=0, init=False)  # the first sequence that is in no step
     dropped: bool = field(default=False, init=False)
     cost: int = field(init=False)
@@ -32,6 +37,10 @@ class Job:
     def __post_init__(self) -> None:
         assert self.lengths, "a job has at least one sequence"
         self.cost = sum(map(cost, self.lengths))
+
+    def gone(self, now: float) -> bool:
+        """Whether nobody awaits it any more."""
+        return self.dropped or self.deadline <= now
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +97,11 @@ class Step:
 
     @property
     def tokens(self) -> int:
-        """Of the sequences that wait no longer."""
+        """Of whole sequences, and of the chunk about so many."""
         parts = sum(part.tokens for part in self.parts)
-        return parts + (self.chunk.long.length if self.chunk and self.chunk.last else 0)
+        return parts + (self.chunk.tokens // self.chunk.long.job.passes if self.chunk else 0)
+
+    @property
+    def sequences(self) -> int:
+        """How many it works on."""
+        return sum(part.last - part.first for part in self.parts) + (self.chunk is not None)

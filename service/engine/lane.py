@@ -22,13 +22,25 @@ class Client:
     """One client's jobs, by what it had been given when they came and what they cost."""
 
     served: int
+    waiting: int = 0  # tokens of its jobs that are in no step
     jobs: list[tuple[int, int, Job]] = field(default_factory=list)
 
-    def first(self) -> Job | None:
-        """The job whose turn it is; what was dropped is forgotten."""
-        while self.jobs and self.jobs[0][2].dropped:
-            heapq.heappop(self.jobs)
+    def first(self, now: float) -> Job | None:
+        """The job whose turn it is; what nobody awaits is forgotten."""
+        while self.jobs and self.jobs[0][2].gone(now):
+            self.drop(heapq.heappop(self.jobs)[2])
         return self.jobs[0][2] if self.jobs else None
+
+    def drop(self, job: Job) -> None:
+        """Count a job out."""
+        if not job.dropped:
+            job.dropped = True
+            self.waiting -= left(job)
+
+    def before(self, job: Job) -> int:
+        """Tokens of its jobs whose turn would come before that of another one."""
+        mark = self.served + job.cost
+        return sum(left(own) for place, _, own in self.jobs if place <= mark and not own.dropped)
 
 
 class Lane:
@@ -40,11 +52,11 @@ class Lane:
         self._longs: list[Long] = []
         self._chunks = self._order = 0
 
-    def waits(self) -> bool:
+    def waits(self, now: float) -> bool:
         """Whether there is anything to run. Forgets clients that wait for nothing."""
-        self._longs = [long for long in self._longs if not long.job.dropped]
+        self._longs = [long for long in self._longs if not long.job.gone(now)]
         busy = {long.job.client for long in self._longs}
-        self._clients = {n: c for n, c in self._clients.items() if c.first() or n in busy}
+        self._clients = {n: c for n, c in self._clients.items() if c.first(now) or n in busy}
         return bool(self._clients)
 
     @property
@@ -52,45 +64,62 @@ class Lane:
         """Whether a long sequence is on its way."""
         return bool(self._longs)
 
+    @property
+    def waiting(self) -> int:
+        """Tokens of jobs and of long sequences on their way."""
+        on_their_way = sum(long.length for long in self._longs if not long.job.dropped)
+        return sum(client.waiting for client in self._clients.values()) + on_their_way
+
     def add(self, job: Job) -> None:
         """Queue a job; a client that comes back has no credit for the time it was away."""
-        if job.client not in self._clients:
-            least = min((client.served for client in self._clients.values()), default=0)
-            self._clients[job.client] = Client(least)
-        client = self._clients[job.client]
+        client = self._clients.setdefault(job.client, Client(self._least()))
         self._order += 1
+        client.waiting += job.cost
         heapq.heappush(client.jobs, (client.served + job.cost, self._order, job))
 
-    def drop(self, job: Job) -> int:
-        """Forget a job that waits; how many tokens of it did."""
+    def ahead(self, job: Job) -> int:
+        """Tokens that would be run before the last of this job's, were it added now."""
+        own = self._clients.get(job.client, Client(self._least()))
+        before = own.before(job)
+        reach = own.served + before + job.cost
+        others = (c for name, c in self._clients.items() if name != job.client)
+        before += sum(min(c.waiting, max(0, reach - c.served)) for c in others)
+        longs = sum(long.length for long in self._longs)
+        return before + min(longs, (before + job.cost) // (RESERVED - 1))
+
+    def drop(self, job: Job) -> None:
+        """Forget a job that waits."""
+        if job.client in self._clients:
+            self._clients[job.client].drop(job)
         job.dropped = True
-        on_their_way = sum(long.length for long in self._longs if long.job is job)
-        return sum(map(cost, job.lengths[job.next :])) + on_their_way
 
-    def finish(self, long: Long) -> int:
-        """A long sequence is done; how many tokens of it waited still."""
-        if long not in self._longs:
-            return 0
-        self._longs.remove(long)
-        return long.length
+    def finish(self, long: Long) -> None:
+        """A long sequence is done."""
+        if long in self._longs:
+            self._longs.remove(long)
 
-    def step(self, budget: int, most: int) -> Step:
+    def step(self, budget: int, most: int, now: float) -> Step:
         """The next step of up to ``budget`` tokens; sequences above ``most`` are long."""
         reserved = budget // RESERVED if self._longs else 0
-        parts = self._parts(budget - reserved, most)
+        parts = self._parts(budget - reserved, most, now)
         used = sum(part.tokens for part in parts)
         chunk = self._chunk(budget - used)
         self.served += budget if chunk else used
         return Step(self.model, tuple(parts), chunk)
 
-    def _parts(self, room: int, most: int) -> list[Part]:
+    def _least(self) -> int:
+        return min((client.served for client in self._clients.values()), default=0)
+
+    def _parts(self, room: int, most: int, now: float) -> list[Part]:
         """Whole sequences in order of turns; one at least, if none is long."""
         parts: list[Part] = []
-        while client := self._turn():
-            job = client.first()
+        while client := self._turn(now):
+            job = client.first(now)
             assert job is not None
-            first = job.next
-            used = self._take(job, room, most, must=not (parts or self._longs))
+            first, waited = job.next, left(job)
+            must = not parts and (job.whole or not self._longs)
+            used = self._take(job, room, most, must)
+            client.waiting -= waited - left(job)
             room, client.served = room - used, client.served + used
             parts += _runs(job, first, most)
             if job.next < len(job.lengths):
@@ -98,9 +127,9 @@ class Lane:
             heapq.heappop(client.jobs)
         return parts
 
-    def _turn(self) -> Client | None:
+    def _turn(self, now: float) -> Client | None:
         """Of the clients whose jobs wait, the one that was given least."""
-        waiting = (client for client in self._clients.values() if client.first())
+        waiting = (client for client in self._clients.values() if client.first(now))
         return min(waiting, key=lambda client: client.served, default=None)
 
     def _take(self, job: Job, room: int, most: int, must: bool) -> int:
@@ -108,7 +137,7 @@ class Lane:
         used = 0
         while job.next < len(job.lengths):
             length = job.lengths[job.next]
-            if length > most:
+            if length > most and not job.whole:
                 self._longs.append(Long(job, job.next))
             elif used + cost(length) > room and (used or not must):
                 break
@@ -134,10 +163,15 @@ class Lane:
         return self._clients[long.job.client].served, long.left
 
 
+def left(job: Job) -> int:
+    """Tokens of a job's sequences that are in no step."""
+    return sum(map(cost, job.lengths[job.next :]))
+
+
 def _runs(job: Job, first: int, most: int) -> Iterator[Part]:
     """The short sequences among those from ``first`` to where the job is, in runs."""
     for i in range(first, job.next):
-        if job.lengths[i] > most:
+        if job.lengths[i] > most and not job.whole:
             if first < i:
                 yield Part(job, first, i)
             first = i + 1

@@ -10,11 +10,17 @@ from typing import Protocol
 
 import numpy as np
 
+from service.engine.cost import Spent
 from service.engine.job import Chunk, Job, Long, Part, Step
+from service.engine.prover import Proof
+from service.engine.request import Outputs, Request
+from service.errors import NotServing, ServiceError, StepFailed
 from service.manifest import Manifest
-from service.pack import Array, Pack
+from service.pack import Pack
 
-Outputs = dict[str, Array]  # output name -> (T, width) or (N, width)
+NO_MEMORY = ("failed to allocate memory", "bad allocation", "bad_alloc", "out of memory")
+
+Result = Outputs | Exception
 
 log = logging.getLogger("sumserve.engine")
 
@@ -24,7 +30,7 @@ class Runs(Protocol):
 
     manifest: Manifest
 
-    def run(self, pack: Pack) -> dict[str, Array]:
+    def run(self, pack: Pack) -> Outputs:
         """Outputs of a pack, by name."""
 
 
@@ -33,40 +39,48 @@ class Started(Protocol):
 
     done: bool
 
-    def advance(self, tokens: float) -> int:
+    def advance(self, tokens: float = math.inf) -> int:
         """Run on for so many tokens of its stages, or a few more."""
 
+    def spent(self) -> Spent:
+        """What each stage has taken since this was last asked."""
+
     @property
-    def outputs(self) -> dict[str, Array]:
+    def outputs(self) -> Outputs:
         """What there is when it is done."""
 
 
-class Starts(Runs, Protocol):
+class Starts(Protocol):
     """What the engine needs of a session."""
 
+    manifest: Manifest
+
     def start(self, pack: Pack) -> Started:
-        """The same as `run`, to be advanced bit by bit."""
+        """Set a pack on its way."""
+
+    def stop(self, now: bool = True) -> None:
+        """From another thread: whatever runs is to raise, soon; not so any more, if not ``now``."""
 
 
-@dataclass(eq=False, slots=True)
-class PackedJob(Job):
-    """A job with its tokens."""
-
-    pack: Pack = field(kw_only=True)
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outcome:
-    """A step's outputs per part, or the error of that part; of its chunk; and its time.
+    """A step's results per part; its chunk's, once the long sequence is done; and its time.
 
-    chunk: None while the long sequence is on its way. tokens: of whole runs; of a chunk in part.
+    tokens: of whole runs; of a chunk in part. exhausted: it ran out of memory on the way.
     """
 
-    results: list[Outputs | Exception]
-    chunk: Outputs | Exception | None
-    tokens: float
     started: float
-    seconds: float
+    results: list[Result] = field(default_factory=list)
+    chunk: Result | None = None
+    tokens: float = 0.0
+    seconds: float = 0.0
+    spent: list[Spent] = field(default_factory=list)  # of each run it took
+    exhausted: bool = False
+
+    @property
+    def failed(self) -> bool:
+        """Whether anything did."""
+        return self.exhausted or any(isinstance(r, Exception) for r in [*self.results, self.chunk])
 
 
 class Runner:
@@ -75,56 +89,79 @@ class Runner:
     def __init__(self, sessions: Mapping[str, Starts], clock: Callable[[], float]) -> None:
         self._sessions, self._clock = sessions, clock
         self._started: dict[Long, Started] = {}
+        self._stopped = False
 
     def run(self, step: Step) -> Outcome:
-        """Run a step; when it fails, run its parts one by one."""
-        started = self._clock()
-        try:
-            results = self._run_parts(step.model, step.parts) if step.parts else []
-        except Exception as error:  # whatever the runtime raises, only the culprit may suffer
-            log.warning("step of %s failed, running its parts alone: %s", step.model, error)
-            results = [self._run_alone(step.model, part) for part in step.parts]
-        tokens: float = sum(part.tokens for part in step.parts)
-        chunk = None
+        """Run a step. Whatever fails is run again in halves, until only the culprit is left."""
+        self._go()
+        outcome = Outcome(self._clock())
+        packed = [part for part in step.parts if isinstance(_request(part.job).work, Pack)]
+        found = dict(zip(packed, self._isolated(packed, outcome), strict=True))
+        outcome.results = [
+            found[part] if part in found else self._task(part, outcome) for part in step.parts
+        ]
+        outcome.tokens += sum(part.tokens for part in step.parts)
         if step.chunk:
-            chunk, advanced = self._advance(step.chunk)
-            tokens += advanced / step.chunk.long.job.passes
-        return Outcome(results, chunk, tokens, started, self._clock() - started)
+            outcome.chunk, advanced = self._advance(step.chunk, outcome)
+            outcome.tokens += advanced / step.chunk.long.job.passes
+        outcome.seconds = self._clock() - outcome.started
+        return outcome
+
+    def prove(self, proof: Proof) -> object:
+        """Run what raises when a model does not answer as it should."""
+        self._go()
+        return proof()
+
+    def stop(self, model: str) -> None:
+        """From another thread: give up what runs."""
+        self._stopped = True
+        self._sessions[model].stop()
+
+    def _go(self) -> None:
+        """Nothing is given up any more."""
+        if self._stopped:
+            self._stopped = False
+            for session in self._sessions.values():
+                session.stop(now=False)
 
     def forget(self) -> None:
         """Let go of what was started for jobs that nobody awaits."""
         self._started = {own: run for own, run in self._started.items() if not own.job.dropped}
 
-    def _advance(self, chunk: Chunk) -> tuple[Outputs | Exception | None, int]:
-        """Bring a long sequence on its way: its outputs at the end, and how far it came."""
-        long, job = chunk.long, chunk.long.job
-        if job.dropped or long.done:
-            return None, 0
+    def _isolated(self, parts: Sequence[Part], outcome: Outcome) -> list[Result]:
+        """A result per part; an error only for the parts that cause it."""
+        if not parts:
+            return []
         try:
-            if long not in self._started:
-                pack = _packed(job).part(long.sequence, long.sequence + 1)
-                self._started[long] = self._sessions[job.model].start(pack)
-            run = self._started[long]
-            advanced = run.advance(math.inf if chunk.last else chunk.tokens)
-            long.done = run.done
-            return (self._started.pop(long).outputs if run.done else None), advanced
-        except Exception as error:
-            log.error("a request of %s failed", job.model, exc_info=error)
-            self._started.pop(long, None)
-            long.done = True
-            return error, 0
+            return list(self._packed(parts, outcome))
+        except Exception as error:  # whatever the runtime raises, only the culprit may suffer
+            outcome.exhausted |= _no_memory(error)
+            first = parts[0]
+            if self._stopped or len(parts) == 1 == first.last - first.first:
+                return [self._failure(part, error) for part in parts]
+        half = len(parts) // 2
+        if half:
+            return self._isolated(parts[:half], outcome) + self._isolated(parts[half:], outcome)
+        return [self._halved(first, outcome)]
 
-    def _run_alone(self, model: str, part: Part) -> Outputs | Exception:
-        try:
-            return self._run_parts(model, (part,))[0]
-        except Exception as error:
-            log.error("a request of %s failed", model, exc_info=error)
-            return error
+    def _halved(self, part: Part, outcome: Outcome) -> Result:
+        """One part of several sequences, half by half."""
+        middle, halves = (part.first + part.last) // 2, []
+        for half in Part(part.job, part.first, middle), Part(part.job, middle, part.last):
+            (result,) = self._isolated([half], outcome)
+            if isinstance(result, Exception):
+                return result
+            halves.append(result)
+        return {name: np.concatenate([half[name] for half in halves]) for name in halves[0]}
 
-    def _run_parts(self, model: str, parts: Sequence[Part]) -> list[Outputs | Exception]:
-        session = self._sessions[model]
-        packs = [_packed(part.job).part(part.first, part.last) for part in parts]
-        found = session.run(Pack.join(packs))
+    def _packed(self, parts: Sequence[Part], outcome: Outcome) -> list[Outputs]:
+        """Parts of one model as one pack."""
+        session = self._sessions[parts[0].job.model]
+        packs = [_pack(part.job).part(part.first, part.last) for part in parts]
+        run = session.start(Pack.join(packs))
+        run.advance()
+        outcome.spent.append(run.spent())
+        found = run.outputs
         ends = {
             "token": np.cumsum([pack.tokens for pack in packs])[:-1],
             "sequence": np.cumsum([len(pack.lengths) for pack in packs])[:-1],
@@ -133,12 +170,68 @@ class Runner:
         rows = {o.name: np.split(found[o.name], ends[o.per]) for o in outputs}
         return [{name: own[i] for name, own in rows.items()} for i in range(len(parts))]
 
+    def _task(self, part: Part, outcome: Outcome) -> Result:
+        work = _request(part.job).work
+        assert not isinstance(work, Pack)
+        try:
+            return work()
+        except ServiceError as error:
+            return error
+        except Exception as error:
+            outcome.exhausted |= _no_memory(error)
+            return self._failure(part, error)
+
+    def _advance(self, chunk: Chunk, outcome: Outcome) -> tuple[Result | None, int]:
+        """Bring a long sequence on its way: its outputs at the end, and how far it came."""
+        long = chunk.long
+        if long.job.dropped or long.done:
+            return None, 0
+        for last in False, True:
+            try:
+                run = self._started.get(long) or self._begin(long)
+                advanced = run.advance(math.inf if chunk.last else chunk.tokens)
+                outcome.spent.append(run.spent())
+                long.done = run.done
+                return (self._started.pop(long).outputs if run.done else None), advanced
+            except Exception as error:
+                outcome.exhausted |= _no_memory(error)
+                self._started.pop(long, None)  # a run that has failed cannot go on
+                if last or self._stopped or not _no_memory(error):
+                    long.done = True
+                    part = Part(long.job, long.sequence, long.sequence + 1)
+                    return self._failure(part, error), 0
+        raise AssertionError("either way it has returned")
+
+    def _begin(self, long: Long) -> Started:
+        pack = _pack(long.job).part(long.sequence, long.sequence + 1)
+        self._started[long] = run = self._sessions[long.job.model].start(pack)
+        return run
+
+    def _failure(self, part: Part, error: Exception) -> Exception:
+        """What the client is told; the log has the rest."""
+        if self._stopped:
+            return NotServing("the run took too long and was stopped; another try may do better")
+        name = part.job.model
+        log.error("a request of %s failed at sequence %d", name, part.first, exc_info=error)
+        return StepFailed(f"sequence {part.first}: the model failed on this input")
+
 
 def passes(manifest: Manifest) -> int:
     """How often a token goes through a stage: what `Started.advance` counts."""
     return sum(stage.kind != "sequences" for stage in manifest.stages)
 
 
-def _packed(job: Job) -> Pack:
-    assert isinstance(job, PackedJob)
-    return job.pack
+def _no_memory(error: Exception) -> bool:
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or any(words in text for words in NO_MEMORY)
+
+
+def _request(job: Job) -> Request:
+    assert isinstance(job, Request)
+    return job
+
+
+def _pack(job: Job) -> Pack:
+    pack = _request(job).work
+    assert isinstance(pack, Pack)
+    return pack

@@ -1,4 +1,4 @@
-"""Chooses what runs next: pure policy, in tokens. Knows no HTTP, no numpy, no clock, no thread.
+"""Chooses what runs next: pure policy, in tokens. Knows no HTTP, no numpy, no thread.
 
 A step is of one model. A priority waits for those before it; of models that are equal in that, the
 one that was given the fewest tokens comes first. What of a model runs is its lane's choice.
@@ -9,61 +9,70 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from service.engine.budget import LEAST, Budget
 from service.engine.job import Job, Long, Step
 from service.engine.lane import Lane
-from service.errors import QueueFull
-
-LEAST = 256  # tokens of a shared step: with fewer most of its time would be lost
 
 
 class Scheduler:
-    """A lane per model and priority, bounded in tokens over all of them."""
+    """A lane per model and priority."""
 
-    def __init__(self, step_tokens: int, queue_tokens: int, long_tokens: int) -> None:
+    def __init__(self, step_tokens: int, long_tokens: int) -> None:
         """long_tokens: sequences of more go bit by bit; of more than a step at least."""
-        self._step_tokens, self._queue_tokens = step_tokens, queue_tokens
-        self._long_tokens = min(long_tokens, step_tokens)
+        self.budget, self._long_tokens = Budget(step_tokens), long_tokens
         self._lanes: dict[tuple[int, str], Lane] = {}
-        self.waiting_tokens = 0
+
+    @property
+    def waiting(self) -> dict[str, int]:
+        """Tokens in no step, by model; long sequences count until their last one."""
+        found: dict[str, int] = {}
+        for lane in self._lanes.values():
+            found[lane.model] = found.get(lane.model, 0) + lane.waiting
+        return found
 
     def add(self, job: Job) -> None:
-        """Queue a job; QueueFull when its tokens do not fit. An empty queue takes any job."""
-        if self.waiting_tokens and self.waiting_tokens + job.cost > self._queue_tokens:
-            raise QueueFull(
-                f"the queue holds {self.waiting_tokens} tokens; {job.cost} more would pass its "
-                f"limit of {self._queue_tokens}"
-            )
-        self.waiting_tokens += job.cost
+        """Queue a job."""
         key = job.priority, job.model
         if key not in self._lanes:
             least = min((lane.served for lane in self._lanes.values()), default=0)
             self._lanes[key] = Lane(job.model, least)
         self._lanes[key].add(job)
 
+    def ahead(self, job: Job) -> dict[str, int]:
+        """Tokens that would be run before the last of this job's, by model, were it added now."""
+        own = self._lanes.get((job.priority, job.model), Lane(job.model, 0))
+        before = own.ahead(job)
+        found = {job.model: before}
+        for (priority, model), lane in self._lanes.items():
+            if lane is not own and priority <= job.priority:
+                most = lane.waiting if priority < job.priority else before + job.cost
+                found[model] = found.get(model, 0) + min(lane.waiting, most)
+        return found
+
     def remove(self, job: Job) -> None:
         """Forget a job; what is already in a step is not recalled."""
         lane = self._lanes.get((job.priority, job.model))
-        if lane is not None and not job.dropped:
-            self.waiting_tokens -= lane.drop(job)
+        if lane is not None:
+            lane.drop(job)
 
     def finish(self, long: Long) -> None:
         """A long sequence was done before all of its chunks were planned."""
         lane = self._lanes.get((long.job.priority, long.job.model))
-        if lane is not None and not long.job.dropped:
-            self.waiting_tokens -= lane.finish(long)
+        if lane is not None:
+            lane.finish(long)
 
-    def next_step(self, shared: Callable[[str], float] = lambda _: math.inf) -> Step | None:
+    def next_step(
+        self, now: float = 0.0, most: Callable[[str, bool], float] = lambda *_: math.inf
+    ) -> Step | None:
         """The next step, or None when nothing waits. At least one sequence, then up to budget.
 
-        shared: a model -> most tokens of a step while one of its long sequences is on its way.
+        most: a model, and whether one of its long sequences is on its way -> tokens that a step
+        should not have more of.
         """
-        self._lanes = {key: lane for key, lane in self._lanes.items() if lane.waits()}
+        self._lanes = {key: lane for key, lane in self._lanes.items() if lane.waits(now)}
         if not self._lanes:
             return None
         first = min(self._lanes, key=lambda key: (key[0], self._lanes[key].served))
-        lane, budget = self._lanes[first], self._step_tokens
-        if lane.shared:
-            budget = int(min(budget, max(LEAST, shared(lane.model))))
-        step = lane.step(budget, min(self._long_tokens, budget))
-        self.waiting_tokens -= step.tokens
-        return step
+        lane = self._lanes[first]
+        budget = min(self.budget.tokens, max(LEAST, most(lane.model, lane.shared)))
+        return lane.step(int(budget), min(self._long_tokens, int(budget)), now)

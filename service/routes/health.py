@@ -12,9 +12,11 @@ from service.readiness import Readiness
 def add(app: FastAPI, readiness: Readiness) -> None:
     """Liveness and readiness."""
 
-    @app.get("/v2/health/live", tags=["health"])
+    @app.get("/v2/health/live", tags=["health"], responses=schema.errors(503))
     async def live() -> dict[str, bool]:
-        """The process and its event loop run."""
+        """The process, its event loop and its device run."""
+        if readiness.stuck:
+            raise NotServing(readiness.stuck)
         return {"live": True}
 
     @app.get("/v2/health/ready", tags=["health"], responses=schema.errors(503))

@@ -34,38 +34,38 @@ def to_arrow(manifest: Manifest, lengths: Array, outputs: Mapping[str, Array]) -
     columns: dict[str, Any] = {}
     for output in manifest.outputs:
         ends = np.cumsum(lengths) if output.per == "token" else None
-        for name, array in _columns(output, outputs[output.name]):
-            columns[name] = array if ends is None else _lists(array, ends)
-    return _struct(columns, len(lengths))
+        for name, array in columns_of(output, outputs[output.name]):
+            columns[name] = array if ends is None else lists(array, ends)
+    return struct(columns, len(lengths))
 
 
-def _columns(output: Output, rows: Array) -> Sequence[tuple[str, Any]]:
-    """What one output becomes; rows: (R, width)."""
-    found = [(output.name, _numbers(rows))]
+def columns_of(output: Output, rows: Array, missing: bool = False) -> Sequence[tuple[str, Any]]:
+    """What one output becomes, by name; rows: (R, width), or one that is to be ``missing``."""
+    found = [(output.name, _numbers(rows, missing))]
     if output.labels is not None:
-        found.append((f"{output.name}.label", _words(best(rows, output.labels))))
-        found.append((f"{output.name}.probability", _numbers(softmax(rows))))
+        found.append((f"{output.name}.label", _words(best(rows, output.labels), missing)))
+        found.append((f"{output.name}.probability", _numbers(softmax(rows), missing)))
     return found
 
 
-def _numbers(rows: Array) -> Any:
+def _numbers(rows: Array, missing: bool = False) -> Any:
     """(R, width) -> R numbers, or R lists of them."""
     flat = np.ascontiguousarray(rows, np.float32).ravel()
-    numbers = _array(nanoarrow.float32(), len(flat), [None, flat])
     if rows.shape[1] == 1:
-        return numbers
+        return _array(nanoarrow.float32(), len(flat), [None, flat], missing=missing)
+    numbers = _array(nanoarrow.float32(), len(flat), [None, flat])
     kind = nanoarrow.fixed_size_list(nanoarrow.float32(), rows.shape[1])
-    return _array(kind, len(rows), [None], [numbers])
+    return _array(kind, len(rows), [None], [numbers], missing)
 
 
-def _words(words: Sequence[str]) -> Any:
+def _words(words: Sequence[str], missing: bool = False) -> Any:
     encoded = [word.encode() for word in words]
     offsets, large = _offsets(np.cumsum([len(word) for word in encoded], dtype=np.int64))
     kind = nanoarrow.large_string() if large else nanoarrow.string()
-    return _array(kind, len(words), [None, offsets, b"".join(encoded)])
+    return _array(kind, len(words), [None, offsets, b"".join(encoded)], missing=missing)
 
 
-def _lists(values: Any, ends: Array) -> Any:
+def lists(values: Any, ends: Array) -> Any:
     """Values of T tokens -> a list for each sequence; ends: (N,) where each stops."""
     offsets, large = _offsets(ends)
     make = nanoarrow.large_list if large else nanoarrow.list_
@@ -78,13 +78,22 @@ def _offsets(ends: Array) -> tuple[Array, bool]:
     return np.append(0, ends).astype(np.int64 if large else np.int32), large
 
 
-def _struct(columns: Mapping[str, Any], rows: int) -> Any:
+def struct(columns: Mapping[str, Any], rows: int) -> Any:
+    """A table of columns by name."""
     kinds = {name: nanoarrow.Schema(array.schema) for name, array in columns.items()}
     return _array(nanoarrow.struct(kinds), rows, [None], list(columns.values()))
 
 
-def _array(kind: Any, length: int, buffers: Sequence[Any], children: Sequence[Any] = ()) -> Any:
-    """An array over these buffers, which it keeps alive; no value is null."""
+def _array(
+    kind: Any,
+    length: int,
+    buffers: Sequence[Any],
+    children: Sequence[Any] = (),
+    missing: bool = False,
+) -> Any:
+    """An array over these buffers, which it keeps alive; no value is null, or the only one is."""
+    if missing:
+        buffers = [b"\0", *buffers[1:]]
     return nanoarrow.c_array_from_buffers(
-        kind, length, buffers, null_count=0, children=children, move=True
+        kind, length, buffers, null_count=int(missing), children=children, move=True
     )

@@ -20,6 +20,7 @@ from service.wires.flatbuffer import BROKEN, Table
 from service.wires.validation import Limits, check_sequences
 
 CONTINUATION, FILE = b"\xff\xff\xff\xff", b"ARROW1"
+HEAD = 8  # bytes before a message's metadata: CONTINUATION and how many there are
 SCHEMA, DICTIONARY, BATCH = 1, 2, 3  # kinds of messages
 OLDEST = 3  # of metadata, V4: the first that is like today's
 # Each takes its time and memory, however little there is in it.
@@ -38,7 +39,7 @@ class Stream:
     def __init__(self, body: bytes | bytearray, limits: Limits) -> None:
         self._body, self._limits = memoryview(body), limits
         self._messages = _messages(self._body)
-        with _readable():
+        with readable():
             kind, header, _ = next(self._messages, (None, None, None))
             if kind != SCHEMA or header is None:
                 raise ValueError("it does not start with a schema")
@@ -52,9 +53,9 @@ class Stream:
 
         BadRequest where what it claims is not there, or where there is more than is allowed.
         """
-        with _readable():
+        with readable():
             messages = list(self._messages)
-            rows = sum(_rows(header) for kind, header, _ in messages if kind == BATCH)
+            rows = sum(rows_of(header) for kind, header, _ in messages if kind == BATCH)
             if rows:  # they need not take a byte
                 check_sequences(rows, self._limits)
             for kind, header, data in messages:
@@ -62,11 +63,11 @@ class Stream:
                     self._define(header, data)
                 elif kind != BATCH:
                     raise ValueError("it has a message that is no batch")
-                elif _rows(header):
+                elif rows_of(header):
                     yield self._batch(header, data)
 
     def _batch(self, header: Table, data: memoryview) -> list[ArrowArray]:
-        rows, walk = _rows(header), self._walk(header, data)
+        rows, walk = rows_of(header), self._walk(header, data)
         columns = [walk.array(own) for own in self.fields]
         return [column.part(0, rows) for column in columns]
 
@@ -151,7 +152,8 @@ def _next(claims: Iterator[Found]) -> Found:
     raise ValueError("a batch lacks some of its schema's columns")
 
 
-def _rows(batch: Table) -> int:
+def rows_of(batch: Table) -> int:
+    """How many rows a batch claims."""
     rows = batch.number(0, "q")
     if rows < 0:
         raise ValueError("a batch has less than no row")
@@ -166,34 +168,51 @@ def _messages(body: memoryview) -> Iterator[Message]:
         metadata = _metadata(body, at)
         if metadata is None:
             return
-        start = at + 8 + len(metadata)
-        message = Table.root(metadata)
-        size, header = message.number(3, "q"), message.table(2)
-        if size < 0 or start + size > len(body):
+        start = at + HEAD + len(metadata)
+        kind, header, size = about(metadata)
+        if start + size > len(body):
             raise ValueError(SHORT)
-        if header is None or message.number(0, "h") < OLDEST:
-            raise ValueError("it has a message of an old or unknown form")
-        yield message.number(1, "B"), header, body[start : start + size]
+        yield kind, header, body[start : start + size]
         at = start + size
     raise ValueError(f"it has more than {MOST_MESSAGES} messages")
 
 
 def _metadata(body: memoryview, at: int) -> memoryview | None:
     """What a message says of itself; None for the end of the stream."""
-    if bytes(body[:6]) == FILE:
+    if at + HEAD > len(body) and bytes(body[at : at + 4]) == CONTINUATION:
+        raise ValueError(SHORT)
+    size = head_of(bytes(body[at : at + HEAD]))
+    if at + HEAD + size > len(body):
+        raise ValueError(SHORT)
+    return body[at + HEAD : at + HEAD + size] if size else None
+
+
+def head_of(start: bytes) -> int:
+    """How many bytes of metadata follow a message's first eight; 0 at the end of the stream."""
+    if start.startswith(FILE):
         raise ValueError("it is a file; send the streaming format")
-    if bytes(body[at : at + 4]) != CONTINUATION:
+    if not start.startswith(CONTINUATION):
         raise ValueError("there is no message where one should begin")
-    if at + 8 > len(body):
+    size = int.from_bytes(start[4:HEAD], "little", signed=True)
+    if size < 0:
         raise ValueError(SHORT)
-    size = int.from_bytes(body[at + 4 : at + 8], "little", signed=True)
-    if size < 0 or at + 8 + size > len(body):
+    return size
+
+
+def about(metadata: memoryview) -> tuple[int, Table, int]:
+    """Of a message: its kind, its header, and how many bytes of data follow."""
+    message = Table.root(metadata)
+    size, header = message.number(3, "q"), message.table(2)
+    if size < 0:
         raise ValueError(SHORT)
-    return body[at + 8 : at + 8 + size] if size else None
+    if header is None or message.number(0, "h") < OLDEST:
+        raise ValueError("it has a message of an old or unknown form")
+    return message.number(1, "B"), header, size
 
 
 @contextmanager
-def _readable() -> Iterator[None]:
+def readable() -> Iterator[None]:
+    """What is wrong in the block is said of the body."""
     try:
         yield
     except (ValueError, struct.error) as error:

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from service.engine.job import DEFAULT_PRIORITY
-from service.engine.runner import Outputs
+from service.engine.request import Outputs
 from service.errors import UnsupportedMedia
 from service.manifest import Manifest
 from service.negotiation import preferred
@@ -53,7 +53,7 @@ Wire = Callable[[Body, Headers, Manifest, Limits], Exchange]
 
 def predict(body: Body, headers: Headers, manifest: Manifest, limits: Limits) -> Exchange:
     """A request in JSON or Arrow, as Content-Type says, answered in what Accept prefers."""
-    given = _media(headers.get("content-type") or JSON)
+    given = media(headers.get("content-type") or JSON)
     if given not in READERS:
         raise UnsupportedMedia(
             f"Content-Type {given[:80]!r} is not supported; there are {', '.join(READERS)}"
@@ -102,5 +102,6 @@ READERS = {JSON: _read_json, ARROW: _read_arrow}
 WRITERS = {JSON: _write_json, ARROW: _write_arrow}
 
 
-def _media(header: str) -> str:
+def media(header: str) -> str:
+    """The media type that a Content-Type names."""
     return header.partition(";")[0].strip().lower()

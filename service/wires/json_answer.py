@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,14 +21,20 @@ def encode(
     return dumps({**head, **answer(manifest, lengths, outputs), "usage": usage})
 
 
-def answer(manifest: Manifest, lengths: Array, outputs: Mapping[str, Array]) -> dict[str, Any]:
+def answer(
+    manifest: Manifest,
+    lengths: Array,
+    outputs: Mapping[str, Array],
+    chosen: Sequence[Output] | None = None,
+) -> dict[str, Any]:
     """``outputs`` per sequence, and of classifications ``labels`` and ``probabilities``.
 
-    lengths: (N,); outputs: name -> (T, width) or (N, width). Of several outputs each sequence has
-    an object by name.
+    lengths: (N,); outputs: name -> (T, width) or (N, width); chosen: not all of them. Where a model
+    has several, each sequence has an object by name.
     """
-    labelled = [output for output in manifest.outputs if output.labels]
-    found = {"outputs": _rows(manifest, manifest.outputs, lengths, lambda o: outputs[o.name])}
+    chosen = manifest.outputs if chosen is None else chosen
+    labelled = [output for output in chosen if output.labels]
+    found = {"outputs": _rows(manifest, chosen, lengths, lambda o: outputs[o.name])}
     if labelled:
         found["labels"] = _rows(
             manifest, labelled, lengths, lambda o: np.array(best(outputs[o.name], o.labels or ()))

@@ -25,17 +25,21 @@ KINDS = {"b": "a boolean", "f": "a float", "i": "an integer", "u": "an integer",
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much one request may hold. tensors: or columns; json_depth: lists and objects nested."""
+    """How much one request may hold. tensors: or columns; json_depth: lists and objects nested.
+
+    per: what it is called that they are limits of.
+    """
 
     tokens: int
     sequences: int
     tensors: int = 512
     json_depth: int = 64
+    per: str = "request"
 
 
 def admit(draft: Draft, manifest: Manifest, limits: Limits) -> Pack:
     """The draft as a pack, or BadRequest naming what is wrong, where, and what is allowed."""
-    _check_names(draft, manifest)
+    check_names(draft, manifest)
     lengths = _lengths(draft, manifest, limits)
     pack = Pack({}, lengths)
     for column in manifest.columns:
@@ -52,7 +56,8 @@ def admit(draft: Draft, manifest: Manifest, limits: Limits) -> Pack:
     return pack
 
 
-def _check_names(draft: Draft, manifest: Manifest) -> None:
+def check_names(draft: Draft, manifest: Manifest) -> None:
+    """BadRequest for a column that the model does not read, or one that is missing."""
     known = [column.name for column in (*manifest.columns, *manifest.context)]
     for name in draft.names:
         if name not in known:
@@ -72,7 +77,7 @@ def _lengths(draft: Draft, manifest: Manifest, limits: Limits) -> Array:
         _check_agreement(first, lengths, name, draft.lengths(name))
     tokens = sum(map(cost, lengths.tolist()))
     if tokens > limits.tokens:
-        raise BadRequest(f"{tokens} tokens, the limit is {limits.tokens} per request")
+        raise BadRequest(f"{tokens} tokens, the limit is {limits.tokens} per {limits.per}")
     check_lengths(lengths, manifest)
     return lengths
 

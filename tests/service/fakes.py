@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from service.application import Service
+from service.engine.cost import Spent
 from service.engine.engine import Engine
 from service.engine.runner import Runs
 from service.engine.scheduler import Scheduler
@@ -85,13 +86,18 @@ class BitByBit:
 
     def __init__(self, session: Runs, pack: Pack) -> None:
         self._session, self._pack, self._left = session, pack, float(pack.tokens)
-        self.done = False
+        self.done, self._ran = False, 0
 
-    def advance(self, tokens: float) -> int:
+    def advance(self, tokens: float = math.inf) -> int:
         ran = self._left if tokens == math.inf else min(-(-tokens // 7) * 7, self._left)
         self._left -= ran
         self.done = not self._left
+        self._ran += int(ran)
         return int(ran)
+
+    def spent(self) -> Spent:
+        ran, self._ran = self._ran, 0
+        return [(ran, ran * 1e-6)]
 
     @property
     def outputs(self) -> dict[str, Array]:
@@ -116,6 +122,9 @@ class Summing:
     def start(self, pack: Pack) -> BitByBit:
         return BitByBit(self, pack)
 
+    def stop(self, now: bool = True) -> None:
+        """It never takes long."""
+
 
 MANIFESTS = {
     "vectors": manifest("vectors", lengths=(1, 50)),
@@ -130,7 +139,7 @@ def service(**settings: object) -> Service:
     """A service over fake sessions."""
     chosen = Settings.model_validate(settings)
     sessions = {name: Summing(m) for name, m in MANIFESTS.items()}
-    engine = Engine(
-        sessions, Scheduler(chosen.step_tokens, chosen.queue_tokens, chosen.long_tokens)
-    )
-    return Service(chosen, MANIFESTS, engine, Readiness())
+    readiness = Readiness()
+    scheduler = Scheduler(chosen.step_tokens, chosen.long_tokens)
+    engine = Engine(sessions, scheduler, chosen.policy(), readiness)
+    return Service(chosen, MANIFESTS, engine, readiness)

@@ -42,8 +42,9 @@ def read(
     chunks: int = 0,
 ) -> bytes:
     async def body() -> bytes:
-        async with Bodies(limits).receive(a_request(messages, headers, chunks)) as found:
-            return bytes(found)
+        bodies = Bodies(limits)
+        with bodies.holding() as held:
+            return bytes(await bodies.receive(a_request(messages, headers, chunks), held))
 
     return asyncio.run(body())
 
@@ -127,7 +128,8 @@ def test_bodies_in_flight_are_bounded_together_and_given_back() -> None:
     bodies = Bodies(replace(LIMITS, in_flight_bytes=15))
 
     async def receive(data: bytes, until: asyncio.Event) -> int:
-        async with bodies.receive(a_request([chunk(data, False)])) as found:
+        with bodies.holding() as held:
+            found = await bodies.receive(a_request([chunk(data, False)]), held)
             await until.wait()
             return len(found)
 

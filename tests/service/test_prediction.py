@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -22,12 +22,13 @@ from tests.service.wires.oip import as_json
 GOOD = b'{"sequences": [[[1, 2], [3, 4]]]}'
 
 
-def a_request(body: bytes) -> Request:
+def a_request(body: bytes, headers: Mapping[str, str] | None = None) -> Request:
     async def receive() -> Message:
         return {"type": "http.request", "body": body, "more_body": False}
 
     log: dict[str, Any] = {}
-    scope = {"type": "http", "method": "POST", "headers": [], "state": {}, "sumserve.log": log}
+    pairs = [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
+    scope = {"type": "http", "method": "POST", "headers": pairs, "state": {}, "sumserve.log": log}
     return Request(scope, receive)
 
 
@@ -87,9 +88,28 @@ def test_a_failure_gives_its_bytes_back_and_is_counted(
     refused(error, engine, predict, body)
 
 
-def test_a_timeout_is_a_failure_of_the_request() -> None:
-    body = as_json({"x": np.ones((2, 2), np.float32)}, parameters={"timeout": 1000})
-    refused(DeadlinePassed, waits, infer, body, "1000 microseconds")
+TIMEOUTS: list[tuple[Any, bytes, dict[str, str]]] = [
+    (infer, as_json({"x": np.ones((2, 2), np.float32)}, parameters={"timeout": 1000}), {}),
+    (predict, GOOD, {"x-request-timeout": "0.001"}),
+]
+
+
+@pytest.mark.parametrize(("wire", "body", "headers"), TIMEOUTS)
+def test_a_timeout_is_the_engines(wire: Any, body: bytes, headers: dict[str, str]) -> None:
+    async def test() -> None:
+        served, given = service(), list[float]()
+
+        async def engine(*about: Any) -> None:
+            given.append(about[-1])
+            raise DeadlinePassed("x")
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(served.engine, "predict", engine)
+            with pytest.raises(DeadlinePassed):
+                await respond(served, wire, a_request(body, headers), "vectors")
+        assert given == [0.001]
+
+    asyncio.run(test())
 
 
 def test_a_client_that_leaves_ends_its_request(monkeypatch: pytest.MonkeyPatch) -> None:

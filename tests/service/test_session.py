@@ -169,3 +169,13 @@ def test_a_run_that_is_stopped_and_goes_on_gives_the_same_bits(name: str, bundle
         np.testing.assert_array_equal(run.outputs[output], rows)
     stages = [stage for stage in bundle.manifest.stages if stage.kind == "tokens"]
     assert advanced == pack.tokens * len(stages)
+
+
+def test_a_session_that_is_stopped_raises_until_it_may_go_on(plain: Bundle) -> None:
+    session, pack = Session(plain, Options()), Pack.of("x", [np.zeros((40, 3), np.float32)])
+    before = session.run(pack)["y"]
+    session.stop()
+    with pytest.raises(Exception, match="terminate"):
+        session.run(pack)
+    session.stop(now=False)
+    np.testing.assert_array_equal(session.run(pack)["y"], before)

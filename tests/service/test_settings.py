@@ -20,6 +20,8 @@ def test_flags_win_over_the_environment_and_both_over_defaults() -> None:
         ({"SUMSERVE_PORT": "65536"}, "SUMSERVE_PORT"),
         ({"SUMSERVE_STEP_TOKENS": "0"}, "SUMSERVE_STEP_TOKENS or --step-tokens"),
         ({"SUMSERVE_DEVICE": "tpu"}, "SUMSERVE_DEVICE"),
+        ({"SUMSERVE_DEVICE": "cuda:"}, "SUMSERVE_DEVICE or --device.*'cuda:'"),
+        ({"SUMSERVE_GPU_MEMORY_BYTES": "-1"}, "SUMSERVE_GPU_MEMORY_BYTES"),
         ({"SUMSERVE_PROT": "1"}, "unknown setting SUMSERVE_PROT"),
     ],
 )
@@ -38,3 +40,8 @@ def test_there_is_a_flag_for_every_setting() -> None:
     add_flags(parser)
     flags = [f"--{name.replace('_', '-')}=1" for name in Settings.model_fields]
     assert set(vars(parser.parse_args(flags))) == set(Settings.model_fields)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda", "cuda:3"])
+def test_a_gpu_has_a_number(device: str) -> None:
+    assert load_settings({"SUMSERVE_DEVICE": device}, {}).device == device

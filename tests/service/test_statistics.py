@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from service.engine.job import Job, Part, Step
+from service.engine.runner import Outcome
 from service.statistics import Statistics, Timing
 
 TIMING = Timing(queue=0.001, decode=0.002, compute=0.003, encode=0.004)
@@ -10,9 +12,10 @@ def test_requests_and_steps_are_counted_with_their_times() -> None:
     found.succeeded("m", 3, TIMING)
     found.succeeded("m", 1, TIMING)
     found.failed("m", 0.5)
-    found.ran("m", 3, 0.003)
-    found.ran("m", 4, 0.003)
-    found.ran("m", 1, 0.003)
+    for sequences in 3, 4, 1:
+        job = Job("m", [7] * sequences)
+        step = Step("m", (Part(job, 0, sequences),))
+        found.ran(step, Outcome(started=0.0, seconds=0.003))
     said = found.of("m", "7")
     assert (said["name"], said["version"], said["last_inference"]) == ("m", "7", 12_500)
     assert (said["inference_count"], said["execution_count"]) == (4, 3)

@@ -2,66 +2,30 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
 
 from service.engine.engine import Engine
+from service.engine.job import Step
+from service.engine.observer import Observer
+from service.engine.policy import Policy
+from service.engine.runner import Outcome
 from service.engine.scheduler import Scheduler
 from service.errors import NotServing, QueueFull, StepFailed
-from service.manifest import Manifest
-from service.pack import Array, Pack
-from tests.service.fakes import BitByBit, manifest
-
-POISON = 666.0
+from tests.service.engine.doubling import POISON, Doubling, packed, tokens, with_engine
 
 
-class Doubling:
-    """A session that doubles its tokens, records its packs, and fails on poison."""
-
+class Counting(Observer):
     def __init__(self) -> None:
-        self.manifest: Manifest = manifest("double", width=1, per="token")
-        self.packs: list[list[int]] = []
-        self.starts = 0
-        self.gate = threading.Event()
-        self.gate.set()
+        self.steps: list[tuple[str, int]] = []
+        self.left = 0
 
-    def run(self, pack: Pack) -> dict[str, Array]:
-        self.gate.wait(10)
-        self.packs.append(pack.lengths.tolist())
-        if (pack.columns["x"] == POISON).any():
-            raise RuntimeError("poisoned")
-        return {"y": pack.columns["x"] * 2}
+    def ran(self, step: Step, outcome: Outcome) -> None:
+        self.steps.append((step.model, step.sequences))
 
-    def start(self, pack: Pack) -> BitByBit:
-        self.gate.wait(10)
-        self.starts += 1
-        return BitByBit(self, pack)
-
-
-def tokens(*values: float) -> Array:
-    return np.array(values, np.float32)[:, None]
-
-
-def packed(*sequences: Array) -> Pack:
-    return Pack.of("x", sequences)
-
-
-def with_engine(test: Callable[[Engine, Doubling], Any], budget: int = 10, bound: int = 100) -> Any:
-    """Run an async test with an engine, and close it."""
-
-    async def body() -> Any:
-        session = Doubling()
-        engine = Engine({"double": session}, Scheduler(budget, bound, budget))
-        try:
-            return await test(engine, session)
-        finally:
-            session.gate.set()
-            await engine.close()
-
-    return asyncio.run(body())
+    def abandoned(self, model: str, tokens: int) -> None:
+        self.left += tokens
 
 
 def test_each_request_gets_its_own_outputs_in_order() -> None:
@@ -167,8 +131,12 @@ def test_a_cancelled_request_leaves_the_queue() -> None:
 
 def test_times_are_those_of_the_injected_clock() -> None:
     async def body() -> None:
-        ticks = iter([1.0, 1.5, 3.5])  # submitted, started, ended
-        engine = Engine({"double": Doubling()}, Scheduler(10, 100, 10), clock=lambda: next(ticks))
+        main, ticks = threading.current_thread(), iter([1.5, 3.5])  # the runner's
+
+        def clock() -> float:
+            return 1.0 if threading.current_thread() is main else next(ticks)
+
+        engine = Engine({"double": Doubling()}, Scheduler(10, 10), Policy(100), clock=clock)
         answer = await engine.predict("double", packed(tokens(1)))
         await engine.close()
         assert (answer.queue_ms, answer.compute_ms) == (500.0, 2000.0)
@@ -192,20 +160,28 @@ def test_a_higher_priority_goes_first() -> None:
     with_engine(test)
 
 
-def test_steps_are_counted() -> None:
+def test_steps_are_counted_and_so_is_what_is_abandoned() -> None:
     async def test(engine: Engine, session: Doubling) -> None:
-        counted: list[tuple[str, int]] = []
-        engine.ran = lambda model, sequences, seconds: counted.append((model, sequences))
+        counting = Counting()
+        engine.observers.append(counting)
         await engine.predict("double", packed(tokens(1), tokens(2, 3)))
-        assert counted == [("double", 2)]
+        assert counting.steps == [("double", 2)]
+        session.gate.clear()
+        packs = [packed(tokens(*range(10))) for _ in range(3)]
+        waiting = [asyncio.ensure_future(engine.predict("double", pack)) for pack in packs]
+        await asyncio.sleep(0)
+        waiting[2].cancel()
+        await asyncio.sleep(0)
+        assert counting.left == 10
 
     with_engine(test)
 
 
-def test_steps_teach_what_they_cost() -> None:
+def test_steps_teach_what_they_cost_in_all_and_by_stage() -> None:
     async def test(engine: Engine, session: Doubling) -> None:
-        before = engine.costs["double"].weight
+        costs = engine.costs.steps["double"], *engine.costs.stages["double"]
+        before = [cost.weight for cost in costs]
         await engine.predict("double", packed(tokens(*range(45))))
-        assert engine.costs["double"].weight > before
+        assert all(cost.weight > weight for cost, weight in zip(costs, before, strict=True))
 
     with_engine(test)

@@ -8,7 +8,8 @@ import numpy as np
 
 from service.engine.engine import Engine
 from service.errors import StepFailed
-from tests.service.engine.test_engine import POISON, Doubling, packed, tokens, with_engine
+from tests.service.engine.doubling import POISON, Doubling, packed, tokens, with_engine
+from tests.service.engine.test_engine import Counting
 
 
 def test_long_sequences_go_bit_by_bit_and_come_back_in_their_place() -> None:
@@ -18,8 +19,8 @@ def test_long_sequences_go_bit_by_bit_and_come_back_in_their_place() -> None:
         np.testing.assert_array_equal(answer.outputs["y"], np.concatenate(sequences) * 2)
         assert sorted(map(sum, session.packs)) == [9, 31, 45]
         await engine.predict("double", packed(tokens(1)))
-        assert session.starts == 2
-        assert engine._scheduler.waiting_tokens == 0
+        assert session.starts == 2 + 2  # the long ones, and the short ones of each request
+        assert not sum(engine.queued().values())
 
     with_engine(test)
 
@@ -51,8 +52,8 @@ def test_a_long_sequence_that_fails_fails_alone() -> None:
 
 def test_a_long_sequence_that_nobody_awaits_goes_no_further() -> None:
     async def test(engine: Engine, session: Doubling) -> None:
-        counted: list[int] = []
-        engine.ran = lambda model, sequences, seconds: counted.append(sequences)
+        counting = Counting()
+        engine.observers.append(counting)
         session.gate.clear()
         waiting = asyncio.ensure_future(engine.predict("double", packed(tokens(*range(1000)))))
         await asyncio.sleep(0)
@@ -60,6 +61,6 @@ def test_a_long_sequence_that_nobody_awaits_goes_no_further() -> None:
         await asyncio.sleep(0)
         session.gate.set()
         await engine.predict("double", packed(tokens(1)))
-        assert len(counted) <= 3
+        assert len(counting.steps) <= 3
 
     with_engine(test, bound=5000)

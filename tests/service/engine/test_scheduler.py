@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 
 from service.engine.job import Job, Step
 from service.engine.scheduler import Scheduler
-from service.errors import QueueFull
 
 JOBS = st.lists(
     st.tuples(st.sampled_from("ab"), st.lists(st.integers(0, 50), min_size=1, max_size=8)),
@@ -14,8 +13,8 @@ JOBS = st.lists(
 )
 
 
-def scheduler(budget: int = 10, bound: int = 1000) -> Scheduler:
-    return Scheduler(budget, bound, 10**9)
+def scheduler(budget: int = 10) -> Scheduler:
+    return Scheduler(budget, 10**9)
 
 
 def sizes(step: Step | None) -> list[list[int]]:
@@ -99,7 +98,7 @@ def test_a_priority_goes_before_those_behind_it() -> None:
 
 
 def test_long_sequences_get_what_others_leave_and_a_quarter_at_least() -> None:
-    queue = Scheduler(100, 10**9, long_tokens=50)
+    queue = Scheduler(100, long_tokens=50)
     queue.add(Job("m", [1000]))
     alone = queue.next_step()
     assert alone is not None
@@ -110,11 +109,11 @@ def test_long_sequences_get_what_others_leave_and_a_quarter_at_least() -> None:
     beside = queue.next_step()
     assert beside is not None
     assert beside.chunk is not None
-    assert (beside.tokens, beside.chunk.tokens) == (70, 30)
+    assert (beside.tokens, beside.chunk.tokens) == (100, 30)
 
 
 def test_a_long_sequence_is_counted_once_per_pass() -> None:
-    queue = Scheduler(100, 10**9, long_tokens=50)
+    queue = Scheduler(100, long_tokens=50)
     queue.add(Job("m", [250], passes=3))
     chunks = [step.chunk for step in drain(queue)]
     assert [chunk.tokens for chunk in chunks if chunk] == [300, 300, 300]
@@ -122,7 +121,7 @@ def test_a_long_sequence_is_counted_once_per_pass() -> None:
 
 
 def test_of_long_sequences_the_oldest_is_not_forgotten() -> None:
-    queue = Scheduler(100, 10**9, long_tokens=50)
+    queue = Scheduler(100, long_tokens=50)
     old = Job("m", [4000])
     queue.add(old)
     first = None
@@ -148,28 +147,6 @@ def test_models_take_turns() -> None:
     assert [step.model for step in drain(queue)] == ["a", "b", "a", "a"]
 
 
-def test_the_queue_is_bounded_in_tokens() -> None:
-    queue = scheduler(10, bound=20)
-    queue.add(Job("a", [15]))
-    with pytest.raises(QueueFull, match="limit of 20"):
-        queue.add(Job("b", [6]))
-    queue.add(Job("b", [5]))
-    assert queue.waiting_tokens == 20
-
-
-def test_an_empty_queue_takes_a_job_larger_than_its_bound() -> None:
-    queue = scheduler(10, bound=20)
-    queue.add(Job("a", [25]))
-    assert queue.next_step() is not None
-
-
-def test_empty_sequences_fill_the_queue_too() -> None:
-    queue = scheduler(10, bound=20)
-    queue.add(Job("a", [0] * 18))
-    with pytest.raises(QueueFull):
-        queue.add(Job("a", [0] * 3))
-
-
 def test_a_removed_job_is_forgotten_with_its_tokens() -> None:
     queue = scheduler(10)
     gone, stays = Job("m", [9, 9]), Job("m", [1])
@@ -178,7 +155,7 @@ def test_a_removed_job_is_forgotten_with_its_tokens() -> None:
     queue.next_step()
     queue.remove(gone)
     queue.remove(gone)
-    assert queue.waiting_tokens == 0
+    assert not sum(queue.waiting.values())
     assert queue.next_step() is None
 
 
@@ -186,7 +163,7 @@ def test_a_removed_job_is_forgotten_with_its_tokens() -> None:
 def test_every_token_runs_once_within_the_budget(
     jobs: list[tuple[str, list[int]]], budget: int, longest: int, passes: int
 ) -> None:
-    queue = Scheduler(budget, 10**9, longest)
+    queue = Scheduler(budget, longest)
     most = min(budget, longest)
     added = [Job(model, lengths, client=model[0], passes=passes) for model, lengths in jobs]
     for job in added:
@@ -211,14 +188,14 @@ def test_every_token_runs_once_within_the_budget(
                 assert advanced[key] >= chunk.long.length * passes
                 seen[key[0]].append(key[1])
     assert all(sorted(seen[id(job)]) == list(range(len(job.lengths))) for job in added)
-    assert queue.waiting_tokens == 0
+    assert not sum(queue.waiting.values())
 
 
 @given(JOBS, st.data())
 def test_what_is_removed_at_any_time_is_forgotten(
     jobs: list[tuple[str, list[int]]], data: st.DataObject
 ) -> None:
-    queue = Scheduler(20, 10**9, 15)
+    queue = Scheduler(20, 15)
     added = [Job(model, lengths) for model, lengths in jobs]
     for job in added:
         queue.add(job)
@@ -230,18 +207,18 @@ def test_what_is_removed_at_any_time_is_forgotten(
     for step in drain(queue):
         assert not any(part.job in gone for part in step.parts)
         assert not (step.chunk and step.chunk.long.job in gone)
-    assert queue.waiting_tokens == 0
+    assert not sum(queue.waiting.values())
 
 
 def test_a_step_is_short_while_a_long_sequence_is_on_its_way() -> None:
-    queue = Scheduler(10_000, 10**9, long_tokens=1000)
+    queue = Scheduler(10_000, long_tokens=1000)
     queue.add(Job("m", [50_000]))
     queue.next_step()
-    step = queue.next_step(lambda _: 400)
+    step = queue.next_step(0, lambda _, shared: 400 if shared else 10**6)
     assert step is not None
     assert step.chunk is not None
     assert step.chunk.tokens == 400
-    least = queue.next_step(lambda _: 0)
+    least = queue.next_step(0, lambda *_: 0)
     assert least is not None
     assert least.chunk is not None
     assert least.chunk.tokens == 256

@@ -23,7 +23,7 @@ MIB = 2**20
 
 
 @contextmanager
-def cheaply(seconds: float = 2, most: int = 64 * MIB) -> Iterator[None]:
+def cheaply(seconds: float = 20, most: int = 64 * MIB) -> Iterator[None]:
     """What is done inside takes little time and memory."""
     tracemalloc.start()
     started = time.perf_counter()

@@ -1,0 +1,1 @@
+"""What runs inside the peers' own environments: the same model behind each server's handler."""

@@ -1,0 +1,1 @@
+"""Load on our server and on its peers, in closed and in open loop, over HTTP."""

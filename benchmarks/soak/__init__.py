@@ -1,0 +1,1 @@
+"""A server under load for long: does anything grow, get stuck or fail?"""

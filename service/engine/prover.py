@@ -1,0 +1,61 @@
+"""Runs a model's golden inputs again when it has failed: was it the input, or is it the model?"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+
+from service.readiness import Readiness
+
+SECONDS = 1.0  # between one try and the next
+
+Proof = Callable[[], object]  # raises what is wrong
+log = logging.getLogger("sumserve.engine")
+
+
+class Prover:
+    """Until a model's proof passes, the server is not ready."""
+
+    def __init__(
+        self,
+        proofs: Mapping[str, Proof],
+        readiness: Readiness,
+        run: Callable[[str, Proof], Awaitable[object]],
+        seconds: float = SECONDS,
+    ) -> None:
+        """run: runs a model's proof where its steps run."""
+        self._proofs, self._readiness, self._run, self._seconds = proofs, readiness, run, seconds
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def doubt(self, model: str, why: str = "") -> None:
+        """A model has failed. why: it is not ready; without, only if its proof fails too."""
+        if model not in self._proofs:
+            return
+        if why:
+            self._readiness.failing[model] = why
+        if model not in self._tasks:
+            self._tasks[model] = asyncio.ensure_future(self._prove(model))
+
+    def close(self) -> None:
+        """Try no more."""
+        for task in self._tasks.values():
+            task.cancel()
+
+    async def _prove(self, model: str) -> None:
+        while not await self._passes(model):
+            await asyncio.sleep(self._seconds)
+        await asyncio.sleep(self._seconds)  # who sends what fails shall not keep the device busy
+        del self._tasks[model]
+
+    async def _passes(self, model: str) -> bool:
+        try:
+            await self._run(model, self._proofs[model])
+        except Exception as error:
+            why = f"its golden inputs are not answered as they should be: {error}"
+            log.error("%s is not ready: %s", model, why)
+            self._readiness.failing[model] = why
+            return False
+        if self._readiness.failing.pop(model, None):
+            log.info("%s is ready again: its golden inputs are answered as they should be", model)
+        return True

@@ -1,0 +1,70 @@
+"""A request on its way through the engine, and what comes of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from service.engine.job import Job
+from service.pack import Array, Pack
+
+Outputs = dict[str, Array]  # output name -> (T, width) or (N, width)
+Task = Callable[[], Outputs]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One request's outputs, in order of its sequences, and where its time went."""
+
+    outputs: Outputs
+    queue_ms: float
+    compute_ms: float
+
+
+@dataclass(eq=False, slots=True)
+class Request(Job):
+    """A job with its tokens, what has come of it, and the future that its client awaits.
+
+    work: a pack of its sequences; or a task that takes one step's time for itself.
+    """
+
+    work: Pack | Task = field(kw_only=True)
+    submitted: float = field(kw_only=True)
+    started: float | None = None
+    computed: float = 0.0
+    done: dict[int, Outputs] = field(default_factory=dict)  # by the first of their sequences
+    missing: int = field(init=False)
+    future: asyncio.Future[Answer] = field(default_factory=asyncio.Future)
+
+    def __post_init__(self) -> None:
+        Job.__post_init__(self)
+        self.missing = len(self.lengths)
+
+    def rode(self, started: float, seconds: float) -> None:
+        """A step it had a part in was run."""
+        self.started = started if self.started is None else self.started
+        self.computed += seconds
+
+    def settle(self, first: int, last: int, outputs: Outputs) -> None:
+        """Sequences ``first..last`` (last excluded) are done."""
+        self.done[first] = outputs
+        self.missing -= last - first
+        if self.missing == 0 and not self.future.done():
+            self.future.set_result(self._answer())
+
+    def fail(self, error: Exception) -> None:
+        """Nothing will come of it."""
+        if not self.future.done():
+            self.future.set_exception(error)
+
+    def _answer(self) -> Answer:
+        """All parts in order of their sequences: long ones come when they are done."""
+        assert self.started is not None
+        first, *others = (self.done[i] for i in sorted(self.done))
+        outputs = first
+        if others:
+            outputs = {name: np.concatenate([d[name] for d in (first, *others)]) for name in first}
+        return Answer(outputs, (self.started - self.submitted) * 1e3, self.computed * 1e3)

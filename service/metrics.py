@@ -1,0 +1,118 @@
+"""Prometheus metrics: what happened, counted as it does; what is so now, asked when one scrapes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from service.engine.engine import Engine
+from service.engine.job import Step
+from service.engine.observer import Observer
+from service.engine.runner import Outcome
+from service.statistics import Timing
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+TOKENS = tuple(4**i for i in range(3, 11))  # 64 to 1,048,576
+SECONDS = tuple(0.0005 * 2**i for i in range(16))  # half a millisecond to 16 seconds
+
+
+class Metrics(Observer):
+    """Of one engine, in a registry of their own. Lives on the event loop."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._registry = CollectorRegistry()
+        self._registry.register(Now(engine))
+        self._requests = self._counter("requests", "requests by model and status", "model", "code")
+        self._tokens = self._counter(
+            "tokens", "tokens that were computed, or abandoned in the queue", "model", "outcome"
+        )
+        self._step_tokens = self._histogram("step_tokens", "tokens in one step", TOKENS)
+        self._step_seconds = self._histogram("step_seconds", "time of one step", SECONDS)
+        self._queue = self._histogram("queue_seconds", "time of a request in the queue", SECONDS)
+        self._compute = self._histogram("compute_seconds", "time of a request's steps", SECONDS)
+
+        self._answered = {
+            model: (self._queue.labels(model), self._compute.labels(model))
+            for model in engine.costs.steps
+        }
+        self._good = {model: self._requests.labels(model, "200") for model in engine.costs.steps}
+
+    def request(self, model: str, status: int) -> None:
+        """A request was answered. model: one that is served, or none."""
+        if status == 200 and model:
+            self._good[model].inc()
+        else:
+            self._requests.labels(model, str(status)).inc()
+
+    def answered(self, model: str, timing: Timing) -> None:
+        """A prediction was."""
+        queue, compute = self._answered[model]
+        queue.observe(timing.queue)
+        compute.observe(timing.compute)
+
+    def ran(self, step: Step, outcome: Outcome) -> None:
+        """A step was run."""
+        self._tokens.labels(step.model, "computed").inc(outcome.tokens)
+        self._step_tokens.labels(step.model).observe(outcome.tokens)
+        self._step_seconds.labels(step.model).observe(outcome.seconds)
+
+    def abandoned(self, model: str, tokens: int) -> None:
+        """Tokens that waited will not be computed."""
+        self._tokens.labels(model, "abandoned").inc(tokens)
+
+    def page(self) -> bytes:
+        """All of them in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+    def _counter(self, name: str, about: str, *labels: str) -> Counter:
+        return Counter(f"sumserve_{name}", about, labels, registry=self._registry)
+
+    def _histogram(self, name: str, about: str, buckets: tuple[float, ...]) -> Histogram:
+        about_it = f"sumserve_{name}", about, ["model"]
+        return Histogram(*about_it, buckets=buckets, registry=self._registry)
+
+
+class Now(Collector):
+    """What an engine can be asked at any time."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Prometheus asks."""
+        engine = self._engine
+        yield _gauge("ready", "1 while requests are welcome", float(engine.readiness.ready))
+        yield _gauge("open_requests", "requests that wait or run", engine.requests)
+        queued = engine.queued_seconds() * 1e3
+        yield _gauge("queued_milliseconds", "expected until all that waits is done", queued)
+        tokens = GaugeMetricFamily("sumserve_queued_tokens", "tokens that wait", labels=["model"])
+        waiting = engine.queued()
+        for model in engine.costs.steps:
+            tokens.add_metric([model], waiting.get(model, 0))
+        yield tokens
+        yield from self._costs()
+
+    def _costs(self) -> Iterator[GaugeMetricFamily]:
+        """The learned lines: of steps, and of each stage in turn."""
+        labels = ["model", "stage"]
+        slope = GaugeMetricFamily(
+            "sumserve_cost_seconds_per_token", "learned: what a token takes", labels=labels
+        )
+        start = GaugeMetricFamily(
+            "sumserve_cost_seconds_per_step", "learned: what a step takes besides", labels=labels
+        )
+        for model, whole in self._engine.costs.steps.items():
+            stages = enumerate(self._engine.costs.stages[model])
+            lines = {"all": whole} | {str(number): cost for number, cost in stages}
+            for stage, cost in lines.items():
+                slope.add_metric([model, stage], cost.line[0])
+                start.add_metric([model, stage], cost.line[1])
+        yield slope
+        yield start
+
+
+def _gauge(name: str, about: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"sumserve_{name}", about, value=value)

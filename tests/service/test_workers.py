@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.pack import BLOCK
+from service.workers import LEAST, Workers
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_results_come_in_order_of_their_items(count: int) -> None:
+    gates = [threading.Event() for _ in range(20)]
+
+    def work(i: int) -> int:
+        if i % 2 and count > 1:
+            assert gates[i - 1].wait(10)  # those before it end after it, where they can
+        gates[i].set()
+        return i * i
+
+    assert list(Workers(count).map(work, range(20))) == [i * i for i in range(20)]
+
+
+def test_several_work_at_a_time() -> None:
+    both = threading.Barrier(2, timeout=10)
+    assert list(Workers(2).map(lambda _: both.wait() < 2, range(4))) == [True] * 4
+
+
+def test_only_a_few_are_begun_before_they_are_asked_for() -> None:
+    begun = 0
+
+    def items() -> Iterator[int]:
+        nonlocal begun
+        for i in range(100):
+            begun += 1
+            yield i
+
+    found = Workers(2).map(lambda i: i, items())
+    assert next(found) == 0
+    assert begun <= 3
+
+
+def test_an_error_comes_in_its_place_and_others_can_go_on() -> None:
+    workers = Workers(2)
+    found = workers.map(lambda i: 1 / (i - 2), [0, 1, 2, 3])
+    assert [next(found), next(found)] == [-0.5, -1.0]
+    with pytest.raises(ZeroDivisionError):
+        next(found)
+    assert list(workers.map(abs, [-1])) == [1]
+
+
+@given(st.integers(0, 10**6), st.integers(1, 2**16), st.integers(1, 8))
+def test_slices_are_even_among_workers(tokens: int, most: int, count: int) -> None:
+    size = Workers(count).slice_tokens(tokens, most)
+    assert 1 <= size <= most
+    assert size == most or size % BLOCK == 0
+    if size > LEAST and size < most:
+        rounds = -(-tokens // (size * count))
+        assert rounds == -(-(-(-tokens // most)) // count)
