@@ -10,6 +10,7 @@ from typing import Any
 
 from service.cpus import available_cpus
 from service.errors import StartupError
+from service.workers import Workers
 
 
 def onnxruntime() -> Any:
@@ -48,6 +49,7 @@ class Threads:
     """The threads of the process that compute: as many as first asked for."""
 
     count = 0
+    _workers: Workers | None = None
 
     @classmethod
     def start(cls, count: int = 0) -> int:
@@ -62,3 +64,10 @@ class Threads:
         if count and count != cls.count:
             raise StartupError(f"{count} threads were asked for; {cls.count} have been started")
         return cls.count
+
+    @classmethod
+    def shared(cls) -> Workers:
+        """They as workers, of all sessions together."""
+        if cls._workers is None:
+            cls._workers = Workers(cls.start())
+        return cls._workers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 import socket
@@ -29,6 +30,7 @@ from service.verification import check_golden
 from service.warming import warm
 
 CANNOT_START = 3  # uvicorn's exit code when it cannot listen
+GC_THRESHOLDS = (10_000, 20, 50)  # requests leave many objects and hardly a cycle
 LAST_STEP_SECONDS = 30  # after the drain: for the steps that run, and for writing answers
 
 log = logging.getLogger("sumserve.server")
@@ -52,6 +54,9 @@ def serve(settings: Settings) -> None:
         timeout_graceful_shutdown=round(settings.drain_seconds) + LAST_STEP_SECONDS,
     )
     server = Server(config, service)
+    gc.collect()
+    gc.freeze()  # what is there now stays, and need not be looked at again and again
+    gc.set_threshold(*GC_THRESHOLDS)
     try:
         server.run()
     except SystemExit as error:

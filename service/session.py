@@ -47,7 +47,7 @@ class Session:
         self._slice_tokens = options.slice_tokens or device.slice_tokens
         self.variant = _variant(bundle, options)
         files = self.variant.files if self.variant else [s.file for s in self.manifest.stages]
-        self._workers = Workers(1 if device.is_gpu else Threads.start())
+        self._workers = Workers(1) if device.is_gpu else Threads.shared()
         self.graphs = [
             opened(bundle, file, replace(options, alone=isinstance(stage, TokenStage)))
             for stage, file in zip(self.manifest.stages, files, strict=True)

@@ -7,9 +7,9 @@ a server's do, they mostly wait (benchmarks/README.md).
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import TypeVar
 
 from service.pack import BLOCK
@@ -21,24 +21,20 @@ Y = TypeVar("Y")
 
 
 class Workers:
-    """So many threads."""
+    """So many threads in all, that of the caller among them."""
 
     def __init__(self, count: int) -> None:
         self.count = count
-        self._threads = ThreadPoolExecutor(count, "slice") if count > 1 else None
+        self._helpers = ThreadPoolExecutor(max(1, count - 1), "slice")
 
     def map(self, work: Callable[[X], Y], items: Iterable[X]) -> Iterator[Y]:
-        """What ``work`` makes of each item, in order. A few are begun before they are asked for."""
-        if self._threads is None:
-            yield from map(work, items)
-            return
-        begun: deque[Future[Y]] = deque()
-        for item in items:
-            begun.append(self._threads.submit(work, item))
-            if len(begun) > self.count:
-                yield begun.popleft().result()
-        while begun:
-            yield begun.popleft().result()
+        """What ``work`` makes of each item, in order; as many at a time as there are threads."""
+        remaining = iter(items)
+        while some := list(islice(remaining, self.count)):
+            helped = [self._helpers.submit(work, item) for item in some[1:]]
+            yield work(some[0])
+            for future in helped:
+                yield future.result()
 
     def slice_tokens(self, tokens: int, most: int) -> int:
         """The size of slices of so many tokens in all, that every worker may have as much to do."""

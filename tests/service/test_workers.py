@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator
 
@@ -16,12 +17,12 @@ def test_results_come_in_order_of_their_items(count: int) -> None:
     gates = [threading.Event() for _ in range(20)]
 
     def work(i: int) -> int:
-        if i % 2 and count > 1:
-            assert gates[i - 1].wait(10)  # those before it end after it, where they can
+        if i % count == 0 and count > 1:
+            assert gates[i + 1].wait(10)  # the first of those at work ends after the second
         gates[i].set()
         return i * i
 
-    assert list(Workers(count).map(work, range(20))) == [i * i for i in range(20)]
+    assert list(Workers(count).map(work, range(18))) == [i * i for i in range(18)]
 
 
 def test_several_work_at_a_time() -> None:
@@ -40,7 +41,7 @@ def test_only_a_few_are_begun_before_they_are_asked_for() -> None:
 
     found = Workers(2).map(lambda i: i, items())
     assert next(found) == 0
-    assert begun <= 3
+    assert begun <= 2
 
 
 def test_an_error_comes_in_its_place_and_others_can_go_on() -> None:
@@ -58,5 +59,5 @@ def test_slices_are_even_among_workers(tokens: int, most: int, count: int) -> No
     assert 1 <= size <= most
     assert size == most or size % BLOCK == 0
     if size > LEAST and size < most:
-        rounds = -(-tokens // (size * count))
-        assert rounds == -(-(-(-tokens // most)) // count)
+        fewest = math.ceil(math.ceil(tokens / most) / count)
+        assert math.ceil(tokens / (size * count)) == fewest
