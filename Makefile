@@ -8,8 +8,8 @@ EXPERIMENTS := scaling compiled discontinuous approximation latent_dim figure1 f
                copying trained
 
 .PHONY: serve test lint types format bench bench-segment-sum bench-graph bench-json bench-peers \
-        bench-wires bench-online bench-stream gpu-prepare gpu-check reference digits experiments \
-        checkpoints bundles image test-image bare-image clean
+        bench-wires bench-online bench-stream bench-soak gpu-prepare gpu-check reference digits \
+        experiments checkpoints bundles image test-image bare-image clean
 
 serve: .venv/serve  ## serve the shipped bundles on 127.0.0.1:8080
 	$(BIN)/sumserve serve --models deploy/bundles
@@ -42,6 +42,9 @@ bench-segment-sum: .venv/all  ## ways to sum per sequence
 
 bench-graph: reference  ## the served graphs against every other way to run the same weights
 	$(BIN)/python -m benchmarks.graph
+
+bench-soak: reference  ## half an hour at 80 % load, and a control that leaks
+	$(BIN)/python -m benchmarks.soak
 
 bench-json: reference  ## ways to read JSON into an array
 	$(BIN)/python -m benchmarks.json_parsers
