@@ -27,6 +27,7 @@ def create_app(service: Service) -> ASGIApp:
         yield
         await service.engine.close()
         service.coders.shutdown()
+        service.streamers.shutdown()
 
     app = FastAPI(title="sumserve", version=schema.VERSION, lifespan=lifespan)
     app.router.redirect_slashes = False

@@ -46,6 +46,9 @@ class Service:
         default_factory=lambda: ThreadPoolExecutor(CODERS, thread_name_prefix="coder")
     )
     metrics: Metrics = field(init=False)
+    streamers: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(CODERS, thread_name_prefix="streamer")
+    )
     bodies: Bodies = field(init=False)
     limits: Limits = field(init=False)
 

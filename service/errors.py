@@ -108,7 +108,7 @@ class QueueFull(ServiceError):
 
 
 class ClientGone(ServiceError):
-    """The client left before its body had arrived."""
+    """The client left before it was answered."""
 
     status = 499
 
@@ -118,7 +118,7 @@ class StepFailed(ServiceError):
 
 
 class DeadlinePassed(ServiceError):
-    """The request's own time limit passed before its answer was there."""
+    """Its time passed before its answer was there: the request's own, or the server's."""
 
     status = 504
 

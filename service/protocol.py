@@ -117,7 +117,8 @@ class Protocol(HttpToolsProtocol):
         """The body has come: read on, to notice when the client leaves."""
         self._silent_bytes = 0
         super().on_message_complete()
-        self.flow.resume_reading()
+        if not self.pipeline:  # else they would be taken in without end
+            self.flow.resume_reading()
 
     def on_chunk_header(self) -> None:
         """One more chunk of a body without a length."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import signal
 import socket
 import time
@@ -59,6 +60,8 @@ def serve(settings: Settings) -> None:
     gc.set_threshold(*GC_THRESHOLDS)
     try:
         server.run()
+        if service.readiness.stuck:
+            os._exit(1)  # a thread would be waited for that does not end
     except SystemExit as error:
         if error.code == CANNOT_START:
             raise StartupError(f"cannot listen on {settings.host}:{settings.port}") from error

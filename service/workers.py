@@ -8,7 +8,7 @@ a server's do, they mostly wait (benchmarks/README.md).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from itertools import islice
 from typing import TypeVar
 
@@ -32,9 +32,12 @@ class Workers:
         remaining = iter(items)
         while some := list(islice(remaining, self.count)):
             helped = [self._helpers.submit(work, item) for item in some[1:]]
-            yield work(some[0])
-            for future in helped:
-                yield future.result()
+            try:
+                yield work(some[0])
+                for future in helped:
+                    yield future.result()
+            finally:
+                wait(helped)  # nothing of a run that has failed goes on beside the next one
 
     def slice_tokens(self, tokens: int, most: int) -> int:
         """The size of slices of so many tokens in all, that every worker may have as much to do."""

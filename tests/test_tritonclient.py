@@ -149,7 +149,7 @@ ERRORS: dict[str, tuple[str, list[Any], dict[str, Any]]] = {
         ragged(),
         {"outputs": [http.InferRequestedOutput("z")]},
     ),
-    "within the request's timeout": ("polynomial", ragged(), {"timeout": 1}),
+    "not answered within": ("polynomial", ragged(), {"timeout": 1}),
     "no state is kept": ("polynomial", ragged(), {"sequence_id": 5}),
     "must be a finite float32": (
         "polynomial",

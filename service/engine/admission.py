@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from service.engine.cost import Cost
 from service.engine.job import Job
 from service.engine.policy import Policy
 from service.engine.scheduler import Scheduler
 from service.errors import QueueFull
+
+HARD = 2  # times its limit is what the queue never holds, however many clients there are
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Requests that wait or run, those of the client who asks, and how many clients there are."""
+
+    requests: int
+    own: int
+    clients: int
 
 
 class Admission:
@@ -17,22 +29,30 @@ class Admission:
     def __init__(self, policy: Policy, scheduler: Scheduler, costs: Mapping[str, Cost]) -> None:
         self._policy, self._scheduler, self._costs = policy, scheduler, costs
 
-    def check(self, job: Job, requests: int, now: float, running: float) -> None:
+    def check(self, job: Job, load: Load, now: float, running: float) -> None:
         """Raises QueueFull when a job does not fit, or would not be done by its deadline.
 
-        requests: how many there are already; running: seconds until the device is free. An empty
-        queue takes a job of any size.
+        In a full queue there is still room for clients who have less than their share in it.
+        running: seconds until the device is free. An empty queue takes a job of any size.
         """
         waiting = self._scheduler.waiting
-        tokens = sum(waiting.values())
-        if requests >= self._policy.queue_requests:
-            what = f"the queue holds {requests} requests, its limit"
-            raise QueueFull(what, self.seconds(waiting) / max(1, requests))
-        over = tokens + job.cost - self._policy.queue_tokens
-        if tokens and over > 0:
-            what = f"the queue holds {tokens} tokens; {job.cost} more would pass its limit of "
-            raise QueueFull(f"{what}{self._policy.queue_tokens}", self.seconds({job.model: over}))
+        if self._full(load.requests + 1, load.own + 1, self._policy.queue_requests, load.clients):
+            what = (
+                f"the queue holds {load.requests} requests, of {load.clients} clients; the limit "
+            )
+            seconds = self.seconds(waiting) / max(1, load.requests)
+            raise QueueFull(f"{what}is {self._policy.queue_requests}", seconds)
+        tokens, most = sum(waiting.values()), self._policy.queue_tokens
+        own = self._scheduler.waiting_of(job.client) + job.cost
+        if tokens and self._full(tokens + job.cost, own, most, load.clients):
+            what = (
+                f"the queue holds {tokens} tokens; {job.cost} more would pass its limit of {most}"
+            )
+            raise QueueFull(what, self.seconds({job.model: tokens + job.cost - most}))
         self._check_deadline(job, waiting, now, running)
+
+    def _full(self, total: int, own: int, most: int, clients: int) -> bool:
+        return total > HARD * most or (total > most and own * clients > most)
 
     def _check_deadline(
         self, job: Job, waiting: Mapping[str, int], now: float, running: float
@@ -41,7 +61,7 @@ class Admission:
         if self.seconds(waiting) + own + running <= allowed:
             return  # whatever the order
         expected = self.seconds(self._scheduler.ahead(job)) + own + running
-        if expected > allowed and (waiting or running):
+        if expected > allowed and (any(waiting.values()) or running):
             raise QueueFull(
                 f"{expected:.3g} seconds are expected until the answer; allowed are {allowed:.3g}",
                 expected - allowed,

@@ -10,27 +10,26 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from service.engine.admission import Admission
+from service.engine.admission import Admission, Load
 from service.engine.cost import Costs
+from service.engine.guard import PATIENCE, Guard
 from service.engine.job import DEFAULT_PRIORITY, Step
-from service.engine.lane import left
 from service.engine.observer import Observer
 from service.engine.policy import Policy
-from service.engine.prover import Proof, Prover
+from service.engine.prover import Proof
 from service.engine.request import Answer, Request, Task
 from service.engine.runner import Outcome, Result, Runner, Starts, passes
 from service.engine.scheduler import Scheduler
-from service.engine.watch import Watch
 from service.errors import DeadlinePassed, NotServing, StepFailed
 from service.pack import Pack
 from service.readiness import Readiness
 
 AHEAD = 2  # steps handed to the runner: the one that runs and the one that waits
-PATIENCE = 2  # times a step may be too long before its thread is given up
 
 log = logging.getLogger("sumserve.engine")
 
@@ -54,11 +53,12 @@ class Engine:
         self._admission = Admission(policy, scheduler, self.costs.steps)
         self._runner = Runner(sessions, clock)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="runner")
-        self._watch = Watch(policy.step_seconds, self._stop)
         self.readiness = readiness or Readiness()
-        self._prover = Prover(proofs or {}, self.readiness, self._prove)
+        looked_after = self.readiness, proofs or {}, policy.step_seconds
+        self._guard = Guard(self._runner, self._thread, *looked_after)
         self._running: dict[asyncio.Future[Outcome], Step] = {}
         self._open: set[Request] = set()
+        self._clients: Counter[str] = Counter()  # how many are open of each
         self._tasks = 0  # that are open
         self._free = 0.0  # when the runner began the step it runs
         self._closed = False
@@ -81,7 +81,7 @@ class Engine:
         now, timeout = self._clock(), self._policy.timeout if timeout is None else timeout
         about = (model, pack.lengths.tolist(), client, priority, self._passes[model])
         request = Request(*about, deadline=now + timeout, work=pack, submitted=now)
-        self._admission.check(request, len(self._open), now, self._busy(now))
+        self._admission.check(request, self._load(request.client), now, self._busy(now))
         try:
             async with asyncio.timeout(None if math.isinf(timeout) else timeout):
                 return await self._answer(request)
@@ -109,6 +109,10 @@ class Engine:
         finally:
             self._tasks -= 1
 
+    def _load(self, client: str) -> Load:
+        others = len(self._clients) - (client in self._clients)
+        return Load(len(self._open), self._clients[client], others + 1)
+
     @property
     def requests(self) -> int:
         """How many wait or run."""
@@ -123,33 +127,39 @@ class Engine:
         return self._admission.seconds(self._scheduler.waiting) + self._busy(self._clock())
 
     async def close(self) -> None:
-        """Refuse new requests, fail what still waits, and stop the runner after its steps."""
+        """Refuse new requests, fail what is in no step, and let steps end, within their time."""
         self._closed = True
-        self._prover.close()
-        for request in self._open:
+        self._guard.close()
+        riding = {request for step in self._running.values() for request in _requests(step)}
+        self._fail_open(self._open - riding)
+        if self._running:
+            await asyncio.wait(self._running, timeout=PATIENCE * self._policy.step_seconds)
+        self._fail_open(self._open)
+        self._thread.shutdown(wait=False)
+
+    def _fail_open(self, requests: Iterable[Request]) -> None:
+        for request in list(requests):
             self._scheduler.remove(request)
-        await asyncio.gather(*self._running, return_exceptions=True)
-        for request in self._open:
             request.fail(NotServing("the server shut down before this request was run"))
-        self._thread.shutdown()
 
     async def _answer(self, request: Request) -> Answer:
         if self._closed:
             raise NotServing("the server is shutting down")
         self._scheduler.add(request)
         self._open.add(request)
+        self._clients[request.client] += 1
         self._dispatch()
         try:
             return await request.future
         except asyncio.CancelledError:
             for observer in self.observers:
-                observer.abandoned(request.model, left(request))
+                observer.abandoned(request.model, request.left)
             self._scheduler.remove(request)
-            if not self._closed:
-                self._thread.submit(self._runner.forget)
+            self._forget()
             raise
         finally:
             self._open.discard(request)
+            self._clients -= Counter({request.client: 1})  # forgets who has none
 
     def _dispatch(self) -> None:
         """Hand steps to the runner until enough are with it."""
@@ -161,7 +171,7 @@ class Engine:
             self._free = self._free if self._running else self._clock()
             self._running[future] = step
             future.add_done_callback(partial(self._deliver, step))
-        self._watch.follow(next(iter(self._running.values()), None))
+        self._guard.follow(next(iter(self._running.values()), None))
 
     def _most(self, model: str, shared: bool) -> float:
         """Few tokens, while a long sequence shares the device with others."""
@@ -179,7 +189,7 @@ class Engine:
         """On the loop: give each part's result to its request, then hand out the next step."""
         del self._running[future]
         self._free = self._clock()
-        self.readiness.stuck = ""
+        self._guard.ran()
         try:
             self._settle(step, future.result())
         except Exception as error:  # a mistake of ours: the engine goes on all the same
@@ -211,33 +221,19 @@ class Engine:
         if isinstance(result, Exception):
             self._fail(job, result)
             if isinstance(result, StepFailed):
-                self._prover.doubt(job.model)
+                self._guard.doubt(job.model)
         else:
             job.settle(first, last, result)
 
     def _fail(self, request: Request, error: Exception) -> None:
         self._scheduler.remove(request)
         request.fail(error)
+        self._forget()
 
-    def _stop(self, step: Step, times: int) -> None:
-        """A step runs for too long: stop it; if it does not stop, the process is of no use."""
-        why = f"a run took longer than {self._policy.step_seconds:g} seconds"
-        log.error("%s: %s", step.model, why)
-        self._runner.stop(step.model)
-        self._prover.doubt(step.model, why)
-        if times >= PATIENCE:
-            self.readiness.stuck = f"{step.model}: {why} and cannot be stopped"
-
-    async def _prove(self, model: str, proof: Proof) -> object:
-        proving = asyncio.get_running_loop().run_in_executor(
-            self._thread, self._runner.prove, proof
-        )
-        try:
-            return await asyncio.wait_for(asyncio.shield(proving), self._policy.step_seconds)
-        except TimeoutError as error:
-            self._runner.stop(model)
-            limit = f"{self._policy.step_seconds:g} seconds"
-            raise NotServing(f"they took longer than {limit}") from error
+    def _forget(self) -> None:
+        """What was started of requests that nobody awaits is let go, in its turn."""
+        if not self._closed:
+            self._thread.submit(self._runner.forget)
 
 
 def _requests(step: Step) -> set[Request]:

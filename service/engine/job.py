@@ -33,10 +33,11 @@ class Job:
     next: int = field(default=0, init=False)  # the first sequence that is in no step
     dropped: bool = field(default=False, init=False)
     cost: int = field(init=False)
+    left: int = field(init=False)  # tokens of sequences that are in no step
 
     def __post_init__(self) -> None:
         assert self.lengths, "a job has at least one sequence"
-        self.cost = sum(map(cost, self.lengths))
+        self.cost = self.left = sum(map(cost, self.lengths))
 
     def gone(self, now: float) -> bool:
         """Whether nobody awaits it any more."""
@@ -50,11 +51,11 @@ class Part:
     job: Job
     first: int
     last: int
+    tokens: int = field(init=False)  # of all of them
 
-    @property
-    def tokens(self) -> int:
-        """Of all of them."""
-        return sum(map(cost, self.job.lengths[self.first : self.last]))
+    def __post_init__(self) -> None:
+        tokens = sum(map(cost, self.job.lengths[self.first : self.last]))
+        object.__setattr__(self, "tokens", tokens)
 
 
 @dataclass(eq=False, slots=True)

@@ -35,12 +35,12 @@ class Client:
         """Count a job out."""
         if not job.dropped:
             job.dropped = True
-            self.waiting -= left(job)
+            self.waiting -= job.left
 
     def before(self, job: Job) -> int:
         """Tokens of its jobs whose turn would come before that of another one."""
         mark = self.served + job.cost
-        return sum(left(own) for place, _, own in self.jobs if place <= mark and not own.dropped)
+        return sum(own.left for place, _, own in self.jobs if place <= mark and not own.dropped)
 
 
 class Lane:
@@ -69,6 +69,10 @@ class Lane:
         """Tokens of jobs and of long sequences on their way."""
         on_their_way = sum(long.length for long in self._longs if not long.job.dropped)
         return sum(client.waiting for client in self._clients.values()) + on_their_way
+
+    def waiting_of(self, client: str) -> int:
+        """Tokens of one client's jobs."""
+        return self._clients[client].waiting if client in self._clients else 0
 
     def add(self, job: Job) -> None:
         """Queue a job; a client that comes back has no credit for the time it was away."""
@@ -100,8 +104,8 @@ class Lane:
 
     def step(self, budget: int, most: int, now: float) -> Step:
         """The next step of up to ``budget`` tokens; sequences above ``most`` are long."""
-        reserved = budget // RESERVED if self._longs else 0
-        parts = self._parts(budget - reserved, most, now)
+        room = budget - budget // RESERVED if self._longs else budget
+        parts = self._parts(room, min(most, room), now)
         used = sum(part.tokens for part in parts)
         chunk = self._chunk(budget - used)
         self.served += budget if chunk else used
@@ -116,10 +120,10 @@ class Lane:
         while client := self._turn(now):
             job = client.first(now)
             assert job is not None
-            first, waited = job.next, left(job)
+            first, waited = job.next, job.left
             must = not parts and (job.whole or not self._longs)
             used = self._take(job, room, most, must)
-            client.waiting -= waited - left(job)
+            client.waiting -= waited - job.left
             room, client.served = room - used, client.served + used
             parts += _runs(job, first, most)
             if job.next < len(job.lengths):
@@ -144,6 +148,7 @@ class Lane:
             else:
                 used += cost(length)
             job.next += 1
+            job.left -= cost(length)
         return used
 
     def _chunk(self, room: int) -> Chunk | None:
@@ -161,11 +166,6 @@ class Lane:
 
     def _rank(self, long: Long) -> tuple[int, int]:
         return self._clients[long.job.client].served, long.left
-
-
-def left(job: Job) -> int:
-    """Tokens of a job's sequences that are in no step."""
-    return sum(map(cost, job.lengths[job.next :]))
 
 
 def _runs(job: Job, first: int, most: int) -> Iterator[Part]:

@@ -43,19 +43,25 @@ class Prover:
             task.cancel()
 
     async def _prove(self, model: str) -> None:
-        while not await self._passes(model):
+        """Until it passes, and nobody has doubted the model since: seldom, as whoever sends what
+        fails shall not keep the device busy.
+        """
+        while True:
+            await self._passes(model)
             await asyncio.sleep(self._seconds)
-        await asyncio.sleep(self._seconds)  # who sends what fails shall not keep the device busy
+            if model not in self._readiness.failing:
+                break
         del self._tasks[model]
 
-    async def _passes(self, model: str) -> bool:
+    async def _passes(self, model: str) -> None:
         try:
             await self._run(model, self._proofs[model])
         except Exception as error:
-            why = f"its golden inputs are not answered as they should be: {error}"
-            log.error("%s is not ready: %s", model, why)
-            self._readiness.failing[model] = why
-            return False
+            log.error("%s is not ready: its golden inputs: %s", model, error)
+            self._readiness.failing[model] = "its golden inputs are not answered as they should be"
+        else:
+            self._ready(model)
+
+    def _ready(self, model: str) -> None:
         if self._readiness.failing.pop(model, None):
             log.info("%s is ready again: its golden inputs are answered as they should be", model)
-        return True

@@ -89,40 +89,43 @@ class Runner:
     def __init__(self, sessions: Mapping[str, Starts], clock: Callable[[], float]) -> None:
         self._sessions, self._clock = sessions, clock
         self._started: dict[Long, Started] = {}
-        self._stopped = False
+        self._runs: Step | Proof | None = None
+        self._model, self._stopped = "", False
 
     def run(self, step: Step) -> Outcome:
         """Run a step. Whatever fails is run again in halves, until only the culprit is left."""
-        self._go()
+        self._go(step.model, step)
         outcome = Outcome(self._clock())
         packed = [part for part in step.parts if isinstance(_request(part.job).work, Pack)]
         found = dict(zip(packed, self._isolated(packed, outcome), strict=True))
         outcome.results = [
-            found[part] if part in found else self._task(part, outcome) for part in step.parts
+            found[part] if part in found else self._task(part) for part in step.parts
         ]
-        outcome.tokens += sum(part.tokens for part in step.parts)
+        pairs = zip(step.parts, outcome.results, strict=True)
+        outcome.tokens += sum(p.tokens for p, found in pairs if not isinstance(found, Exception))
         if step.chunk:
             outcome.chunk, advanced = self._advance(step.chunk, outcome)
             outcome.tokens += advanced / step.chunk.long.job.passes
         outcome.seconds = self._clock() - outcome.started
         return outcome
 
-    def prove(self, proof: Proof) -> object:
+    def prove(self, model: str, proof: Proof) -> object:
         """Run what raises when a model does not answer as it should."""
-        self._go()
+        self._go(model, proof)
         return proof()
 
-    def stop(self, model: str) -> None:
-        """From another thread: give up what runs."""
+    def stop(self, work: Step | Proof) -> bool:
+        """From another thread: give it up, if it is what runs."""
+        if work is not self._runs:
+            return False
+        self._sessions[self._model].stop()
         self._stopped = True
-        self._sessions[model].stop()
+        return True
 
-    def _go(self) -> None:
-        """Nothing is given up any more."""
-        if self._stopped:
-            self._stopped = False
-            for session in self._sessions.values():
-                session.stop(now=False)
+    def _go(self, model: str, work: Step | Proof) -> None:
+        """Begin; nothing is given up any more."""
+        self._model, self._runs, self._stopped = model, work, False
+        self._sessions[model].stop(now=False)
 
     def forget(self) -> None:
         """Let go of what was started for jobs that nobody awaits."""
@@ -135,14 +138,17 @@ class Runner:
         try:
             return list(self._packed(parts, outcome))
         except Exception as error:  # whatever the runtime raises, only the culprit may suffer
-            outcome.exhausted |= _no_memory(error)
-            first = parts[0]
+            exhausted, first = _no_memory(error), parts[0]
             if self._stopped or len(parts) == 1 == first.last - first.first:
                 return [self._failure(part, error) for part in parts]
         half = len(parts) // 2
         if half:
-            return self._isolated(parts[:half], outcome) + self._isolated(parts[half:], outcome)
-        return [self._halved(first, outcome)]
+            found = self._isolated(parts[:half], outcome) + self._isolated(parts[half:], outcome)
+        else:
+            found = [self._halved(first, outcome)]
+        # What runs out of memory alone says nothing of how large steps may be.
+        outcome.exhausted |= exhausted and not all(isinstance(r, Exception) for r in found)
+        return found
 
     def _halved(self, part: Part, outcome: Outcome) -> Result:
         """One part of several sequences, half by half."""
@@ -170,7 +176,7 @@ class Runner:
         rows = {o.name: np.split(found[o.name], ends[o.per]) for o in outputs}
         return [{name: own[i] for name, own in rows.items()} for i in range(len(parts))]
 
-    def _task(self, part: Part, outcome: Outcome) -> Result:
+    def _task(self, part: Part) -> Result:
         work = _request(part.job).work
         assert not isinstance(work, Pack)
         try:
@@ -178,7 +184,6 @@ class Runner:
         except ServiceError as error:
             return error
         except Exception as error:
-            outcome.exhausted |= _no_memory(error)
             return self._failure(part, error)
 
     def _advance(self, chunk: Chunk, outcome: Outcome) -> tuple[Result | None, int]:
@@ -191,10 +196,10 @@ class Runner:
                 run = self._started.get(long) or self._begin(long)
                 advanced = run.advance(math.inf if chunk.last else chunk.tokens)
                 outcome.spent.append(run.spent())
+                outcome.exhausted |= last
                 long.done = run.done
                 return (self._started.pop(long).outputs if run.done else None), advanced
             except Exception as error:
-                outcome.exhausted |= _no_memory(error)
                 self._started.pop(long, None)  # a run that has failed cannot go on
                 if last or self._stopped or not _no_memory(error):
                     long.done = True

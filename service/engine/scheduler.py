@@ -30,6 +30,10 @@ class Scheduler:
             found[lane.model] = found.get(lane.model, 0) + lane.waiting
         return found
 
+    def waiting_of(self, client: str) -> int:
+        """Tokens of one client that are in no step."""
+        return sum(lane.waiting_of(client) for lane in self._lanes.values())
+
     def add(self, job: Job) -> None:
         """Queue a job."""
         key = job.priority, job.model

@@ -9,7 +9,8 @@ import errno
 import tempfile
 import threading
 from array import array
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
@@ -84,8 +85,9 @@ class Spool:
         with self._lock:
             if not self._closed:
                 self._closed = True
-                self._file.close()
                 self._space.taken -= self.bytes
+                with suppress(OSError):  # of a full disk: what is still to be written is of no use
+                    self._file.close()
 
     def _packed(self, piece: Feeds) -> bytes:
         layout = [(name, values.dtype, values.shape[1:]) for name, values in piece.items()]
@@ -132,17 +134,25 @@ class Spool:
         with self._lock:
             if self._closed:
                 return
-            try:
+            with _room():
                 self._file.seek(place)
                 self._file.write(data)
-            except OSError as error:
-                if error.errno in FULL:
-                    raise SpoolFull("there is no room left for what streams keep") from error
-                raise
 
     def _get(self, place: int, size: int) -> bytes:
         with self._lock:
             if self._closed:
                 return bytes(size)
-            self._file.seek(place)
-            return self._file.read(size)
+            with _room():  # what was written may be on its way still
+                self._file.seek(place)
+                return self._file.read(size)
+
+
+@contextmanager
+def _room() -> Iterator[None]:
+    """SpoolFull where the disk is."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL:
+            raise SpoolFull("there is no room left for what streams keep") from error
+        raise

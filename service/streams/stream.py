@@ -145,7 +145,7 @@ class Stream:
 
     async def _take(self, data: bytes, last: bool = False) -> None:
         """Read what there is enough of."""
-        units = self.reader.cut(data, last)
+        units = await self._call(self.reader.cut, data, last)
         if units:
             began = time.perf_counter()
             packs = await self._call(self.reader.read, units)
@@ -174,7 +174,7 @@ class Stream:
     async def _call(self, function: Callable[..., T], *args: Any) -> T:
         """In a thread, so that the loop goes on answering others."""
         return await asyncio.get_running_loop().run_in_executor(
-            self.service.coders, function, *args
+            self.service.streamers, function, *args
         )
 
 

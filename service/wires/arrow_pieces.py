@@ -33,6 +33,8 @@ from service.wires.validation import Limits, check_names
 
 Read = Callable[[bytes, Manifest, Limits], Pack]
 
+MOST_EMPTY = 2**12  # batches without rows
+
 
 class ArrowPieces:
     """Record batches, with the dictionaries right before them; those without a row are left out."""
@@ -45,6 +47,7 @@ class ArrowPieces:
         self._manifest, self._limits = of_any_length(manifest), of_pieces(limits, self.name)
         self._rest, self._schema, self._ended = bytearray(), b"", False
         self._units: list[Unit] = []
+        self._empty = 0
         self._waiting, self._batches = 0, 0  # bytes of units; batches so far
         self._at, self._needed = 0, HEAD  # where the next message is; bytes to look at it again
         self._defines: dict[int, bytes] = {}  # for the next unit
@@ -103,6 +106,10 @@ class ArrowPieces:
             self._define(header.number(0, "q"), message)
         elif kind != BATCH or rows_of(header):
             self._add(message)
+        else:
+            self._empty += 1
+            if self._empty > MOST_EMPTY:
+                raise ValueError(f"it has more than {MOST_EMPTY} batches without rows")
 
     def _define(self, code: int, message: bytes) -> None:
         self._sizes[code] = len(message)

@@ -20,6 +20,8 @@ from service.wires.pieces import (
 )
 from service.wires.validation import Limits
 
+FORMS = {b"[": "a list", b"{": "an object"}
+MOST_BLANK = 2**16  # lines
 STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)  # closed or not
 NO_MARK = bytes(byte for byte in range(256) if byte not in b"[]{}\n")
 NEWLINE, WINDOW = ord("\n"), 2**20  # brackets and newlines looked at together
@@ -39,6 +41,7 @@ class JsonPieces:
         self._read_all, self._most = read, most_bytes
         self._manifest, self._limits = of_any_length(manifest), of_pieces(limits, self.name)
         self._rest, self._whole, self._lines = bytearray(), 0, 0
+        self._blank, self._form = 0, b""
 
     def cut(self, data: bytes, last: bool) -> list[Unit]:
         """Lines, once there are enough."""
@@ -70,9 +73,20 @@ class JsonPieces:
         for number, line in enumerate(lines, self._lines + 1):
             check_size(self.name, number, len(line), self._most)
             if line and not line.isspace():
+                self._check_form(number, line)
                 found.append(Unit(number, line))
         self._lines += len(lines)
+        self._blank += len(lines) - len(found)
+        if self._blank > MOST_BLANK:
+            raise BadRequest(f"more than {MOST_BLANK} blank lines")
         return found
+
+    def _check_form(self, number: int, line: bytes) -> None:
+        """All lists or all objects: else lines could not be read together."""
+        form = line.lstrip()[:1]
+        if form in FORMS and form != (self._form or form):
+            raise BadRequest(f"line {number}: must be {FORMS[self._form]}, as those before are")
+        self._form = self._form or form
 
     def read(self, units: Sequence[Unit]) -> list[Pack]:
         """Each line a piece."""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -51,6 +52,20 @@ def test_an_error_comes_in_its_place_and_others_can_go_on() -> None:
     with pytest.raises(ZeroDivisionError):
         next(found)
     assert list(workers.map(abs, [-1])) == [1]
+
+
+def test_nothing_of_what_has_failed_goes_on_beside_what_comes_next() -> None:
+    ended = threading.Event()
+
+    def work(i: int) -> None:
+        if i == 0:
+            raise ArithmeticError
+        time.sleep(0.1)
+        ended.set()
+
+    with pytest.raises(ArithmeticError):
+        list(Workers(2).map(work, [0, 1]))
+    assert ended.is_set()
 
 
 @given(st.integers(0, 10**6), st.integers(1, 2**16), st.integers(1, 8))

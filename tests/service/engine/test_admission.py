@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.engine.admission import Admission
+from service.engine.admission import Admission, Load
 from service.engine.cost import Cost
 from service.engine.engine import Engine
 from service.engine.job import Job
@@ -36,60 +36,78 @@ def test_the_queue_is_bounded_in_tokens_and_says_when_there_will_be_room() -> No
     queue, door = admission(bound=20_000)
     queue.add(Job("m", [15_000]))
     with pytest.raises(QueueFull, match="limit of 20000") as caught:
-        door.check(Job("m", [10_000]), 1, 0.0, 0.0)
+        door.check(Job("m", [10_000]), Load(1, 1, 1), 0.0, 0.0)
     assert caught.value.headers["Retry-After"] in ("5", "6")
-    door.check(Job("m", [5000]), 1, 0.0, 0.0)
+    door.check(Job("m", [5000]), Load(1, 1, 1), 0.0, 0.0)
+
+
+def test_a_full_queue_has_room_for_who_has_less_than_a_share_of_it_up_to_twice_its_limit() -> None:
+    queue, door = admission(bound=1000, requests=4)
+    queue.add(Job("m", [1000], client="greedy"))
+    door.check(Job("m", [400], client="modest"), Load(1, 0, 2), 0.0, 0.0)
+    with pytest.raises(QueueFull):
+        door.check(Job("m", [600], client="modest"), Load(1, 0, 2), 0.0, 0.0)
+    with pytest.raises(QueueFull):
+        door.check(Job("m", [1], client="greedy"), Load(1, 1, 2), 0.0, 0.0)
+    queue.add(Job("m", [1000], client="other"))
+    with pytest.raises(QueueFull):
+        door.check(Job("m", [1], client="third"), Load(2, 0, 3), 0.0, 0.0)
+    small = Job("n", [1], client="modest")
+    _, door = admission(requests=4)
+    door.check(small, Load(4, 0, 2), 0.0, 0.0)
+    with pytest.raises(QueueFull, match="8 requests"):
+        door.check(small, Load(8, 0, 2), 0.0, 0.0)
 
 
 def test_an_empty_queue_takes_a_job_larger_than_its_bound() -> None:
     _, door = admission(bound=20)
-    door.check(Job("m", [25]), 0, 0.0, 0.0)
+    door.check(Job("m", [25]), Load(0, 0, 1), 0.0, 0.0)
 
 
 def test_empty_sequences_fill_the_queue_too() -> None:
     queue, door = admission(bound=20)
     queue.add(Job("m", [0] * 18))
     with pytest.raises(QueueFull):
-        door.check(Job("m", [0] * 3), 1, 0.0, 0.0)
+        door.check(Job("m", [0] * 3), Load(1, 1, 1), 0.0, 0.0)
 
 
 def test_the_queue_is_bounded_in_requests() -> None:
     queue, door = admission(requests=3)
     queue.add(Job("m", [5]))
-    door.check(Job("m", [5]), 2, 0.0, 0.0)
+    door.check(Job("m", [5]), Load(2, 2, 1), 0.0, 0.0)
     with pytest.raises(QueueFull, match="3 requests"):
-        door.check(Job("m", [5]), 3, 0.0, 0.0)
+        door.check(Job("m", [5]), Load(3, 3, 1), 0.0, 0.0)
 
 
 def test_who_would_be_late_is_told_at_once_and_when_to_come_again() -> None:
     queue, door = admission()
     queue.add(Job("m", [10_000]))
     with pytest.raises(QueueFull, match="seconds are expected") as caught:
-        door.check(Job("m", [12_000], deadline=107.0), 1, 100.0, 0.5)
+        door.check(Job("m", [12_000], deadline=107.0), Load(1, 1, 1), 100.0, 0.5)
     assert 15 <= int(caught.value.headers["Retry-After"]) <= 17  # 10 + 12 + 0.5 - 7
-    door.check(Job("m", [12_000], deadline=124.0), 1, 100.0, 0.5)
-    door.check(Job("m", [12_000]), 1, 100.0, 0.5)
+    door.check(Job("m", [12_000], deadline=124.0), Load(1, 1, 1), 100.0, 0.5)
+    door.check(Job("m", [12_000]), Load(1, 1, 1), 100.0, 0.5)
 
 
 def test_a_small_job_is_not_refused_for_large_ones_that_it_overtakes() -> None:
     queue, door = admission()
     queue.add(Job("m", [100] * 200))
-    door.check(Job("m", [100], deadline=1.0), 1, 0.0, 0.0)
+    door.check(Job("m", [100], deadline=1.0), Load(1, 1, 1), 0.0, 0.0)
     queue.add(Job("m", [100] * 200, client="other"))
-    door.check(Job("m", [100], client="third", deadline=1.0), 1, 0.0, 0.0)
+    door.check(Job("m", [100], client="third", deadline=1.0), Load(1, 1, 1), 0.0, 0.0)
 
 
 def test_nobody_is_refused_while_nothing_waits() -> None:
     _, door = admission()
-    door.check(Job("m", [50_000], deadline=1.0), 0, 0.0, 0.0)
+    door.check(Job("m", [50_000], deadline=1.0), Load(0, 0, 1), 0.0, 0.0)
 
 
 def test_what_another_model_and_a_higher_priority_have_waiting_counts() -> None:
     queue, door = admission()
     queue.add(Job("n", [5000], priority=1))
     with pytest.raises(QueueFull):
-        door.check(Job("m", [1000], priority=2, deadline=5.0), 1, 0.0, 0.0)
-    door.check(Job("m", [1000], priority=1, deadline=5.0), 1, 0.0, 0.0)
+        door.check(Job("m", [1000], priority=2, deadline=5.0), Load(1, 1, 1), 0.0, 0.0)
+    door.check(Job("m", [1000], priority=1, deadline=5.0), Load(1, 1, 1), 0.0, 0.0)
 
 
 JOBS = st.lists(
@@ -104,7 +122,7 @@ JOBS = st.lists(
 def test_what_is_ahead_is_never_less_than_what_comes_first(
     jobs: list[tuple[str, str, list[int]]], last: list[tuple[str, str, list[int]]]
 ) -> None:
-    """As long as nobody else comes: up to one step, as a step is filled up with what fits."""
+    """As long as nobody else comes: up to a step of each model and client, which fill them up."""
     queue = Scheduler(100, 10**9)
     for model, name, lengths in jobs:
         queue.add(Job(model, lengths, client=name))
@@ -117,7 +135,7 @@ def test_what_is_ahead_is_never_less_than_what_comes_first(
         step = queue.next_step()
         assert step is not None
         ran += step.tokens
-    assert ran <= 2 * expected + 300
+    assert ran <= 2 * expected + 5 * 100
 
 
 def test_what_has_passed_its_deadline_is_never_computed() -> None:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from service.engine.engine import Engine
-from service.engine.scheduler import Scheduler
+from service.engine.job import Step
+from service.engine.runner import Runner
 from service.errors import NotServing, StepFailed
 from tests.service.engine.doubling import POISON, Doubling, asked, packed, tokens, with_engine
 
@@ -98,12 +99,13 @@ def test_a_model_whose_golden_inputs_fail_too_is_not_ready_until_they_pass() -> 
     async def test(engine: Engine, session: Doubling) -> None:
         nonlocal broken
         engine.readiness.started = True
-        engine._prover._seconds = 0.01
+        engine._guard._prover._seconds = 0.01
         with pytest.raises(StepFailed):
             await engine.predict("double", BAD)
         while engine.readiness.ready:
             await asyncio.sleep(0)
-        assert "off by 1e9" in engine.readiness.reason()
+        assert "golden inputs" in engine.readiness.reason()
+        assert "1e9" not in engine.readiness.reason(), "what is inside is for the log"
         broken = False
         while not engine.readiness.ready:
             await asyncio.sleep(0.01)
@@ -143,53 +145,57 @@ def test_a_mistake_in_the_engine_itself_fails_a_step_and_no_more(
     with_engine(test)
 
 
-def test_a_task_has_its_turn_among_requests_and_its_own_errors() -> None:
+def test_a_model_that_is_doubted_again_right_after_its_proof_is_proved_again() -> None:
     async def test(engine: Engine, session: Doubling) -> None:
-        def fails() -> dict[str, np.ndarray]:
-            raise ValueError("inside")
+        engine.readiness.started = True
+        prover = engine._guard._prover
+        prover._seconds = 0.01
+        prover.doubt("double")
+        await asyncio.sleep(0.005)
+        prover.doubt("double", "a run took too long")
+        while not engine.readiness.ready:
+            await asyncio.sleep(0.01)
 
-        def refuses() -> dict[str, np.ndarray]:
-            raise NotServing("in words")
-
-        found = await engine.advance("double", 50, lambda: {"y": tokens(1)})
-        assert found.outputs["y"].tolist() == [[1]]
-        with pytest.raises(StepFailed) as caught:
-            await engine.advance("double", 5, fails)
-        assert "inside" not in str(caught.value)
-        with pytest.raises(NotServing, match="in words"):
-            await engine.advance("double", 5, refuses)
-        assert engine._tasks == 0
-
-    with_engine(test)
+    with_engine(test, proof=lambda: None)
 
 
-def test_tasks_run_in_steps_of_their_own_model_and_make_steps_short() -> None:
+def test_only_what_runs_is_stopped_and_the_next_goes_on() -> None:
+    runner = Runner({"double": Doubling()}, lambda: 0.0)
+    session = runner._sessions["double"]
+    assert isinstance(session, Doubling)
+    assert not runner.stop(Step("double", ()))
+    assert not session.stopped.is_set()
+
+
+def test_one_input_that_no_memory_is_enough_for_makes_no_step_smaller() -> None:
     async def test(engine: Engine, session: Doubling) -> None:
-        engine.costs.steps["double"].observe(1000, 1.0)
-        short = max(256, engine.costs.steps["double"].tokens(0.004))
+        session.most = 2
+        with pytest.raises(StepFailed):
+            await engine.predict("double", packed(tokens(1, 2, 3)))
+        assert engine._scheduler.budget.tokens == 1024
+
+    with_engine(test, budget=1024)
+
+
+def test_what_was_started_for_a_request_that_failed_is_let_go() -> None:
+    async def test(engine: Engine, session: Doubling) -> None:
+        long, bad = tokens(*[1] * 500), tokens(POISON)
+        with pytest.raises(StepFailed):
+            await engine.predict("double", packed(long, bad))
+        await engine.predict("double", GOOD)
+        assert not engine._runner._started
+
+    with_engine(test, bound=5000)
+
+
+def test_closing_answers_those_that_wait_behind_a_step_that_does_not_end() -> None:
+    async def test(engine: Engine, session: Doubling) -> None:
+        session.stop = lambda now=True: None  # type: ignore[method-assign]
         session.gate.clear()
-        ran: list[int] = []
-
-        def work() -> dict[str, np.ndarray]:
-            ran.append(1)
-            return {"y": tokens(1)}
-
-        task = asyncio.ensure_future(engine.advance("double", 2000, work))
-        waiting = asked(engine, *[packed(tokens(*range(200))) for _ in range(30)])
+        waiting = asked(engine, *[packed(tokens(*range(10)))] * 5)
         await asyncio.sleep(0)
-        session.gate.set()
-        await asyncio.gather(*waiting, task)
-        assert ran == [1]
-        assert max(map(sum, session.packs[2:])) <= max(short, 4096)
+        await engine.close()
+        found = await asyncio.gather(*waiting, return_exceptions=True)
+        assert all(isinstance(one, NotServing) for one in found)
 
-    with_engine(test, budget=4096, bound=100_000)
-
-
-def test_a_scheduler_never_cuts_a_whole_sequence() -> None:
-    from service.engine.job import Job
-
-    queue = Scheduler(1000, long_tokens=100)
-    queue.add(Job("m", [5000], whole=True))
-    queue.add(Job("m", [5000]))
-    steps = [queue.next_step() for _ in range(2)]
-    assert [bool(step and step.parts) for step in steps] == [True, False]
+    with_engine(test, step_seconds=0.05)

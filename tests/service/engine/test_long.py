@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
 
 from service.engine.engine import Engine
+from service.engine.job import Job
+from service.engine.scheduler import Scheduler
 from service.errors import StepFailed
 from tests.service.engine.doubling import POISON, Doubling, packed, tokens, with_engine
 from tests.service.engine.test_engine import Counting
@@ -38,6 +42,19 @@ def test_a_short_request_overtakes_a_long_one() -> None:
         assert len((await long).outputs["y"]) == 1000
 
     with_engine(test, bound=5000)
+
+
+@given(st.integers(1, 2000), st.integers(256, 2000))
+def test_whatever_comes_beside_a_long_sequence_has_its_turn(length: int, most: int) -> None:
+    queue = Scheduler(16_384, long_tokens=4096)
+    queue.add(Job("m", [10**9], client="long"))
+    queue.next_step()
+    job, other = Job("m", [length], client="a"), Job("m", [20], client="b")
+    queue.add(job)
+    queue.add(other)
+    for _ in range(20):
+        queue.next_step(0.0, lambda *_: most)
+    assert (job.left, other.left) == (0, 0)
 
 
 def test_a_long_sequence_that_fails_fails_alone() -> None:

@@ -16,7 +16,7 @@ from service.errors import BadRequest, ServiceError, TooLarge
 from service.manifest import Manifest
 from service.pack import Pack
 from service.wires import exchange
-from service.wires.arrow_pieces import ArrowPieces
+from service.wires.arrow_pieces import MOST_EMPTY, ArrowPieces
 from service.wires.validation import Limits
 from tests.service.fakes import manifest
 from tests.service.wires.arrow import EVERY, ROWS, TYPES
@@ -179,3 +179,8 @@ def test_limits_are_of_each_batch_however_many_are_read_together() -> None:
     assert tokens(read([stream([[[1, 2, 3, 4]]] * 9)], own)).tolist() == [1, 2, 3, 4] * 9
     with pytest.raises(BadRequest, match="record batch 2: 5 tokens, the limit is 4 per record"):
         read([stream([[[1]], [[1, 2, 3, 4, 5]]])], reader(limits=Limits(tokens=4, sequences=1)))
+
+
+def test_batches_without_rows_are_bounded() -> None:
+    with pytest.raises(BadRequest, match=f"more than {MOST_EMPTY} batches without rows"):
+        read([stream([[] for _ in range(MOST_EMPTY + 1)])])

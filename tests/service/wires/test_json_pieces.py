@@ -14,7 +14,7 @@ from service.errors import BadRequest, ServiceError, TooLarge
 from service.manifest import Manifest
 from service.pack import Array, Pack
 from service.wires import exchange
-from service.wires.json_pieces import JsonPieces, check_lines
+from service.wires.json_pieces import MOST_BLANK, JsonPieces, check_lines
 from service.wires.pieces import GROUP_BYTES
 from service.wires.validation import Limits
 from tests.service.fakes import EVENTS, manifest
@@ -90,7 +90,8 @@ BAD = {
 
 @pytest.mark.parametrize("bad", BAD, ids=repr)
 def test_a_bad_line_is_named_among_good_ones(bad: bytes) -> None:
-    body = b"[1]\n\n" + bad + b"\n" + b"[2, 3]\n" * 50
+    good = b'{"x": [2, 3]}\n' if bad.startswith(b"{") else b"[2, 3]\n"
+    body = good + b"\n" + bad + b"\n" + good * 50
     with pytest.raises(BadRequest, match=BAD[bad]):
         read([body])
     with pytest.raises(BadRequest, match=BAD[bad]):
@@ -150,3 +151,17 @@ def test_every_line_has_its_context() -> None:
     assert pack.context["age"].tolist() == [3, 3, 3]
     with pytest.raises(BadRequest, match="line 2: column 'age' is missing"):
         read([line, f"{{{tokens_}}}\n".encode()], reader(EVENTS))
+
+
+def test_lines_are_all_lists_or_all_objects() -> None:
+    with pytest.raises(BadRequest, match="line 2: must be a list, as those before are"):
+        read([b'[1]\n{"x": [1]}\n'])
+    with pytest.raises(BadRequest, match="line 3: must be an object, as those before are"):
+        read([b'{"x": [1]}\n\n[1]\n'])
+
+
+def test_blank_lines_are_bounded() -> None:
+    own = reader()
+    own.cut(b"\n" * MOST_BLANK, last=False)
+    with pytest.raises(BadRequest, match="more than 65536 blank lines"):
+        own.cut(b"\n" * 2**16, last=True)
