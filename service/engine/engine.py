@@ -148,8 +148,8 @@ class Engine:
         self._scheduler.add(request)
         self._open.add(request)
         self._clients[request.client] += 1
-        self._dispatch()
         try:
+            self._dispatch()
             return await request.future
         except asyncio.CancelledError:
             for observer in self.observers:

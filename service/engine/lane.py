@@ -71,8 +71,10 @@ class Lane:
         return sum(client.waiting for client in self._clients.values()) + on_their_way
 
     def waiting_of(self, client: str) -> int:
-        """Tokens of one client's jobs."""
-        return self._clients[client].waiting if client in self._clients else 0
+        """Tokens of one client's jobs, and of its long sequences on their way."""
+        queued = self._clients[client].waiting if client in self._clients else 0
+        longs = (long for long in self._longs if long.job.client == client)
+        return queued + sum(long.length for long in longs if not long.job.dropped)
 
     def add(self, job: Job) -> None:
         """Queue a job; a client that comes back has no credit for the time it was away."""

@@ -43,22 +43,6 @@ async def waits(*_: object) -> None:
     await asyncio.sleep(60)
 
 
-def refused(
-    error: type[ServiceError], engine: Any, wire: Any, body: bytes, match: str | None = None
-) -> None:
-    """A request that ends so gives its bytes back, and counts as one that failed."""
-
-    async def test() -> None:
-        served = service()
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(served.engine, "predict", engine)
-            with pytest.raises(error, match=match):
-                await respond(served, wire, a_request(body), "vectors")
-        assert (served.bodies.in_flight, counts(served)) == (0, (0, 1))
-
-    asyncio.run(test())
-
-
 def counts(served: Service) -> tuple[int, int]:
     parts = served.statistics.of("vectors", "3")["inference_stats"]
     return parts["success"]["count"], parts["fail"]["count"]
@@ -85,7 +69,15 @@ OUTCOMES: list[tuple[Callable[..., Any], bytes, type[ServiceError]]] = [
 def test_a_failure_gives_its_bytes_back_and_is_counted(
     engine: Any, body: bytes, error: type[ServiceError]
 ) -> None:
-    refused(error, engine, predict, body)
+    async def test() -> None:
+        served = service()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(served.engine, "predict", engine)
+            with pytest.raises(error):
+                await respond(served, predict, a_request(body), "vectors")
+        assert (served.bodies.in_flight, counts(served)) == (0, (0, 1))
+
+    asyncio.run(test())
 
 
 TIMEOUTS: list[tuple[Any, bytes, dict[str, str]]] = [

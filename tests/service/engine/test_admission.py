@@ -59,6 +59,13 @@ def test_a_full_queue_has_room_for_who_has_less_than_a_share_of_it_up_to_twice_i
         door.check(small, Load(8, 0, 2), 0.0, 0.0)
 
 
+def test_long_sequences_on_their_way_are_of_their_client_s_share() -> None:
+    queue = Scheduler(100, long_tokens=100)
+    queue.add(Job("m", [5000], client="greedy"))
+    assert queue.next_step() is not None
+    assert (queue.waiting_of("greedy"), queue.waiting_of("modest")) == (5000, 0)
+
+
 def test_an_empty_queue_takes_a_job_larger_than_its_bound() -> None:
     _, door = admission(bound=20)
     door.check(Job("m", [25]), Load(0, 0, 1), 0.0, 0.0)

@@ -146,17 +146,25 @@ def test_a_mistake_in_the_engine_itself_fails_a_step_and_no_more(
 
 
 def test_a_model_that_is_doubted_again_right_after_its_proof_is_proved_again() -> None:
+    proofs = 0
+
+    def proof() -> None:
+        nonlocal proofs
+        proofs += 1
+
     async def test(engine: Engine, session: Doubling) -> None:
         engine.readiness.started = True
         prover = engine._guard._prover
-        prover._seconds = 0.01
-        prover.doubt("double")
-        await asyncio.sleep(0.005)
-        prover.doubt("double", "a run took too long")
+        prover._seconds = 0.2
+        prover.doubt("double", "once")
+        while not engine.readiness.ready:
+            await asyncio.sleep(0)
+        prover.doubt("double", "and again")
         while not engine.readiness.ready:
             await asyncio.sleep(0.01)
+        assert proofs == 2
 
-    with_engine(test, proof=lambda: None)
+    with_engine(test, proof=proof)
 
 
 def test_only_what_runs_is_stopped_and_the_next_goes_on() -> None:
