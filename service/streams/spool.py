@@ -53,11 +53,6 @@ class Spool:
         self._tokens, self._places, self._rooms = array("q"), array("q"), array("q")
         self.bytes = 0
 
-    @property
-    def tokens(self) -> array[int]:
-        """How many each piece has."""
-        return self._tokens
-
     async def append(self, piece: Feeds) -> None:
         """Keep one more piece; SpoolFull where there is no room."""
         data = self._packed(piece)

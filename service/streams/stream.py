@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -22,7 +22,7 @@ from service.streams.outgoing import Outgoing
 from service.streams.spool import Spool
 from service.streams.tokens import Tokens
 from service.streams.upload import Upload
-from service.streams.walk import Found, Walk
+from service.streams.walk import Walk
 from service.wires.pieces import PieceReader
 from service.wires.streaming import PieceWriter
 
@@ -85,7 +85,10 @@ class Stream:
 
     async def _first(self) -> None:
         """While the sequence comes in. What is found of tokens is kept, be it of one pass only."""
-        async with aclosing(self._uploaded()) as pieces, aclosing(self._through(pieces)) as every:
+        async with (
+            aclosing(self._uploaded()) as pieces,
+            aclosing(self.belt.through(pieces)) as every,
+        ):
             async for found in every:
                 kept = found.kept if self.walk.passes > 1 else found.outputs
                 if kept:
@@ -96,7 +99,7 @@ class Stream:
         """Another pass over what was kept, which is written over."""
         async with (
             aclosing(self.spool.pieces()) as pieces,
-            aclosing(self._through(pieces)) as every,
+            aclosing(self.belt.through(pieces)) as every,
         ):
             number = 0
             async for found in every:
@@ -111,14 +114,11 @@ class Stream:
                 async for outputs in pieces:
                     yield outputs
                 return
-            async with aclosing(self._through(pieces)) as every:
+            async with aclosing(self.belt.through(pieces)) as every:
                 async for found in every:
                     if found.outputs:
                         yield found.outputs
         self.walk.turn()
-
-    def _through(self, pieces: AsyncIterator[Feeds]) -> AsyncGenerator[Found, None]:
-        return self.belt.through(pieces)
 
     async def _uploaded(self) -> AsyncGenerator[Feeds, None]:
         """The sequence's columns, in pieces that suit the engine; the last may be smaller."""

@@ -1,6 +1,6 @@
 """One sequence on its way through a bundle's stages: a pass per token stage, piece by piece.
 
-All of it runs in the device's thread, but for `turn` and `finish`, between passes.
+All of it runs in the device's thread, but for `turn`, between passes.
 """
 
 from __future__ import annotations
@@ -52,11 +52,6 @@ class Walk:
     def passes(self) -> int:
         """How often every token is looked at."""
         return len(self._stages)
-
-    @property
-    def tokens(self) -> int:
-        """How many have come by in this pass."""
-        return self._tokens
 
     def given(self, context: Feeds, first: Feeds) -> None:
         """The sequence's context, name -> (1, ...), and its first piece; none of an empty one."""
