@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -63,9 +64,13 @@ class ServerProcess:
             self.process.send_signal(signal.SIGTERM)
 
     def log_lines(self) -> list[dict[str, Any]]:
-        """Everything logged so far."""
-        self._log.seek(0)
-        return [json.loads(line) for line in self._log]
+        """Every whole line logged so far.
+
+        Read by place: the server writes through the same open file, and would move where we are.
+        """
+        file = self._log.fileno()
+        whole, _, _ = os.pread(file, os.fstat(file).st_size, 0).rpartition(b"\n")
+        return [json.loads(line) for line in whole.splitlines()]
 
     def _wait_until_ready(self, seconds: float = 60) -> None:
         deadline = time.monotonic() + seconds
