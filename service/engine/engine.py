@@ -1,7 +1,7 @@
-"""The engine: one scheduler, the sessions, and the one runner thread of the device.
+"""The engine: one scheduler, the sessions, and what runs steps of them.
 
-All of it but the runner lives on the event loop, so nothing needs a lock. One step runs while the
-next is already formed and waits for the runner.
+All of it lives on the event loop, so nothing needs a lock. Where a step runs on a thread, the next
+is already formed and waits for it.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 
 from service.engine.admission import Admission, Load
 from service.engine.cost import Costs
+from service.engine.executor import Executor
 from service.engine.guard import PATIENCE, Guard
 from service.engine.job import DEFAULT_PRIORITY, Step
 from service.engine.observer import Observer
@@ -28,8 +28,6 @@ from service.engine.scheduler import Scheduler
 from service.errors import DeadlinePassed, NotServing, StepFailed
 from service.pack import Pack
 from service.readiness import Readiness
-
-AHEAD = 2  # steps handed to the runner: the one that runs and the one that waits
 
 log = logging.getLogger("sumserve.engine")
 
@@ -51,16 +49,16 @@ class Engine:
         self._passes = {name: passes(own.manifest) for name, own in sessions.items()}
         self.costs = Costs.of(own.manifest for own in sessions.values())
         self._admission = Admission(policy, scheduler, self.costs.steps)
-        self._runner = Runner(sessions, clock)
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="runner")
         self.readiness = readiness or Readiness()
-        looked_after = self.readiness, proofs or {}, policy.step_seconds
-        self._guard = Guard(self._runner, self._thread, *looked_after)
-        self._running: dict[asyncio.Future[Outcome], Step] = {}
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="runner")
+        on = Runner(sessions, clock), self._thread
+        self._guard = Guard(*on, self.readiness, proofs or {}, policy.step_seconds)
+        brief = policy.brief_seconds
+        self._executor = Executor(*on, self._guard, self.costs.steps, brief, self._deliver)
+        self._due = False  # whether steps are handed out as soon as the loop comes to it
         self._open: set[Request] = set()
         self._clients: Counter[str] = Counter()  # how many are open of each
         self._tasks = 0  # that are open
-        self._free = 0.0  # when the runner began the step it runs
         self._closed = False
         self.observers: list[Observer] = []
 
@@ -81,7 +79,7 @@ class Engine:
         now, timeout = self._clock(), self._policy.timeout if timeout is None else timeout
         about = (model, pack.lengths.tolist(), client, priority, self._passes[model])
         request = Request(*about, deadline=now + timeout, work=pack, submitted=now)
-        self._admission.check(request, self._load(request.client), now, self._busy(now))
+        self._admission.check(request, self._load(request.client), now, self._executor.busy(now))
         try:
             async with asyncio.timeout(None if math.isinf(timeout) else timeout):
                 return await self._answer(request)
@@ -124,16 +122,15 @@ class Engine:
 
     def queued_seconds(self) -> float:
         """What is expected to pass until all that waits now is done."""
-        return self._admission.seconds(self._scheduler.waiting) + self._busy(self._clock())
+        return self._admission.seconds(self._scheduler.waiting) + self._executor.busy(self._clock())
 
     async def close(self) -> None:
         """Refuse new requests, fail what is in no step, and let steps end, within their time."""
         self._closed = True
         self._guard.close()
-        riding = {request for step in self._running.values() for request in _requests(step)}
+        riding = {request for step in self._executor.steps for request in _requests(step)}
         self._fail_open(self._open - riding)
-        if self._running:
-            await asyncio.wait(self._running, timeout=PATIENCE * self._policy.step_seconds)
+        await self._executor.ended(PATIENCE * self._policy.step_seconds)
         self._fail_open(self._open)
         self._thread.shutdown(wait=False)
 
@@ -149,7 +146,7 @@ class Engine:
         self._open.add(request)
         self._clients[request.client] += 1
         try:
-            self._dispatch()
+            self._soon()
             return await request.future
         except asyncio.CancelledError:
             for observer in self.observers:
@@ -161,42 +158,41 @@ class Engine:
             self._open.discard(request)
             self._clients -= Counter({request.client: 1})  # forgets who has none
 
+    def _soon(self) -> None:
+        """Hand out steps once everything has come in that is there to be read."""
+        if not self._due:
+            self._due = True
+            asyncio.get_running_loop().call_soon(self._dispatch)
+
     def _dispatch(self) -> None:
-        """Hand steps to the runner until enough are with it."""
-        loop, scheduler = asyncio.get_running_loop(), self._scheduler
-        while len(self._running) < AHEAD and (
-            step := scheduler.next_step(self._clock(), self._most)
-        ):
-            future = loop.run_in_executor(self._thread, self._runner.run, step)
-            self._free = self._free if self._running else self._clock()
-            self._running[future] = step
-            future.add_done_callback(partial(self._deliver, step))
-        self._guard.follow(next(iter(self._running.values()), None))
+        self._due = False
+        self._executor.run(self._next_step)
+
+    def _next_step(self) -> Step | None:
+        return self._scheduler.next_step(self._clock(), self._most, self._brief)
 
     def _most(self, model: str, shared: bool) -> float:
         """Few tokens, while a long sequence shares the device with others."""
-        if shared or self._tasks:
-            return self.costs.steps[model].tokens(self._policy.shared_seconds)
-        return math.inf
+        return self._within(model, self._policy.shared_seconds if shared or self._tasks else 0)
 
-    def _busy(self, now: float) -> float:
-        """Seconds until what is with the runner is done, as expected."""
-        steps = self._running.values()
-        expected = sum(self.costs.steps[step.model].seconds(step.tokens) for step in steps)
-        return max(0.0, expected - (now - self._free)) if steps else 0.0
+    def _brief(self, model: str) -> float:
+        """Few tokens, where the event loop waits for them."""
+        return self._within(model, self._policy.brief_seconds)
 
-    def _deliver(self, step: Step, future: asyncio.Future[Outcome]) -> None:
-        """On the loop: give each part's result to its request, then hand out the next step."""
-        del self._running[future]
-        self._free = self._clock()
-        self._guard.ran()
+    def _within(self, model: str, seconds: float) -> float:
+        """Tokens that are expected to take so long; any number, where that is 0."""
+        return self.costs.steps[model].tokens(seconds) if seconds else math.inf
+
+    def _deliver(self, step: Step, outcome: Callable[[], Outcome]) -> None:
+        """Give each part's result to its request, then hand out the next step."""
         try:
-            self._settle(step, future.result())
+            self._settle(step, outcome())
         except Exception as error:  # a mistake of ours: the engine goes on all the same
             log.exception("a step of %s was lost", step.model, exc_info=error)
             for request in _requests(step):
                 self._fail(request, StepFailed("internal error; the server's log has it"))
-        self._dispatch()
+        self._guard.ran()
+        self._soon()
 
     def _settle(self, step: Step, outcome: Outcome) -> None:
         self._learn(step.model, outcome)
@@ -233,7 +229,7 @@ class Engine:
     def _forget(self) -> None:
         """What was started of requests that nobody awaits is let go, in its turn."""
         if not self._closed:
-            self._thread.submit(self._runner.forget)
+            self._executor.forget()
 
 
 def _requests(step: Step) -> set[Request]:

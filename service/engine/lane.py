@@ -59,10 +59,9 @@ class Lane:
         self._clients = {n: c for n, c in self._clients.items() if c.first(now) or n in busy}
         return bool(self._clients)
 
-    @property
-    def shared(self) -> bool:
-        """Whether a long sequence is on its way."""
-        return bool(self._longs)
+    def shared(self, step: int) -> bool:
+        """Whether a sequence of more than a step is on its way."""
+        return any(long.length > step for long in self._longs)
 
     @property
     def waiting(self) -> int:
@@ -105,9 +104,11 @@ class Lane:
             self._longs.remove(long)
 
     def step(self, budget: int, most: int, now: float) -> Step:
-        """The next step of up to ``budget`` tokens; sequences above ``most`` are long."""
+        """The next step of up to ``budget`` tokens, or of one sequence of up to ``most``; those
+        above are long, and so are those that do not fit beside such ones.
+        """
         room = budget - budget // RESERVED if self._longs else budget
-        parts = self._parts(room, min(most, room), now)
+        parts = self._parts(room, min(most, room) if self._longs else most, now)
         used = sum(part.tokens for part in parts)
         chunk = self._chunk(budget - used)
         self.served += budget if chunk else used

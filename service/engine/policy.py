@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+BRIEF_SECONDS = 0.02  # on a CPU: shorter steps cost throughput, longer ones those who wait
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:
@@ -12,7 +14,7 @@ class Policy:
 
     queue_tokens, queue_requests: most that wait; shared_seconds: of a step while a long sequence is
     on its way; step_seconds: after which a step is stopped; timeout: seconds for requests that name
-    none.
+    none; brief_seconds: steps are of so much, and run on the event loop; 0: they do not.
     """
 
     queue_tokens: int
@@ -20,3 +22,4 @@ class Policy:
     shared_seconds: float = 0.004
     step_seconds: float = 30.0
     timeout: float = math.inf
+    brief_seconds: float = 0.0

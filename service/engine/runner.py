@@ -1,9 +1,10 @@
-"""The device's one thread: runs steps, and keeps errors to the requests that cause them."""
+"""Runs steps on the device, one at a time, and keeps errors to the requests that cause them."""
 
 from __future__ import annotations
 
 import logging
 import math
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -87,15 +88,20 @@ class Runner:
     """Runs steps through sessions, one after the other."""
 
     def __init__(self, sessions: Mapping[str, Starts], clock: Callable[[], float]) -> None:
-        self._sessions, self._clock = sessions, clock
+        self._sessions, self.clock = sessions, clock
         self._started: dict[Long, Started] = {}
         self._runs: Step | Proof | None = None
         self._model, self._stopped = "", False
+        self._one = threading.Lock()  # steps run on the event loop or on a thread: one at a time
 
     def run(self, step: Step) -> Outcome:
         """Run a step. Whatever fails is run again in halves, until only the culprit is left."""
+        with self._one:
+            return self._stepped(step)
+
+    def _stepped(self, step: Step) -> Outcome:
         self._go(step.model, step)
-        outcome = Outcome(self._clock())
+        outcome = Outcome(self.clock())
         packed = [part for part in step.parts if isinstance(_request(part.job).work, Pack)]
         found = dict(zip(packed, self._isolated(packed, outcome), strict=True))
         outcome.results = [
@@ -106,13 +112,14 @@ class Runner:
         if step.chunk:
             outcome.chunk, advanced = self._advance(step.chunk, outcome)
             outcome.tokens += advanced / step.chunk.long.job.passes
-        outcome.seconds = self._clock() - outcome.started
+        outcome.seconds = self.clock() - outcome.started
         return outcome
 
     def prove(self, model: str, proof: Proof) -> object:
         """Run what raises when a model does not answer as it should."""
-        self._go(model, proof)
-        return proof()
+        with self._one:
+            self._go(model, proof)
+            return proof()
 
     def stop(self, work: Step | Proof) -> bool:
         """From another thread: give it up, if it is what runs."""
@@ -129,7 +136,8 @@ class Runner:
 
     def forget(self) -> None:
         """Let go of what was started for jobs that nobody awaits."""
-        self._started = {own: run for own, run in self._started.items() if not own.job.dropped}
+        with self._one:
+            self._started = {own: run for own, run in self._started.items() if not own.job.dropped}
 
     def _isolated(self, parts: Sequence[Part], outcome: Outcome) -> list[Result]:
         """A result per part; an error only for the parts that cause it."""

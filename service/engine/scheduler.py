@@ -66,17 +66,23 @@ class Scheduler:
             lane.finish(long)
 
     def next_step(
-        self, now: float = 0.0, most: Callable[[str, bool], float] = lambda *_: math.inf
+        self,
+        now: float = 0.0,
+        most: Callable[[str, bool], float] = lambda *_: math.inf,
+        brief: Callable[[str], float] = lambda _: math.inf,
     ) -> Step | None:
         """The next step, or None when nothing waits. At least one sequence, then up to budget.
 
         most: a model, and whether one of its long sequences is on its way -> tokens that a step
-        should not have more of.
+        should not have more of; brief: a model -> the same, but for a single sequence.
         """
         self._lanes = {key: lane for key, lane in self._lanes.items() if lane.waits(now)}
         if not self._lanes:
             return None
         first = min(self._lanes, key=lambda key: (key[0], self._lanes[key].served))
         lane = self._lanes[first]
-        budget = min(self.budget.tokens, max(LEAST, most(lane.model, lane.shared)))
-        return lane.step(int(budget), min(self._long_tokens, int(budget)), now)
+        budget = min(
+            self.budget.tokens, max(LEAST, most(lane.model, lane.shared(self.budget.tokens)))
+        )
+        room = min(budget, max(LEAST, brief(lane.model)))
+        return lane.step(int(room), min(self._long_tokens, int(budget)), now)

@@ -16,7 +16,7 @@ from service.engine.job import Job
 from service.engine.policy import Policy
 from service.engine.scheduler import Scheduler
 from service.errors import DeadlinePassed, QueueFull
-from tests.service.engine.doubling import Doubling, asked, packed, tokens, with_engine
+from tests.service.engine.doubling import Doubling, a_moment, asked, packed, tokens, with_engine
 
 
 def a_millisecond_per_token() -> Cost:
@@ -171,7 +171,7 @@ def test_a_request_in_the_queue_gets_its_504_in_time() -> None:
     async def test(engine: Engine, session: Doubling) -> None:
         session.gate.clear()
         blocking = asked(engine, *[packed(tokens(*range(10)))] * 2)
-        await asyncio.sleep(0)
+        await a_moment()
         with pytest.raises(DeadlinePassed, match=r"within 0\.05 seconds"):
             await engine.predict("double", packed(tokens(1)), timeout=0.05)
         session.gate.set()
@@ -193,8 +193,8 @@ def test_requests_that_name_no_time_have_the_servers() -> None:
 def test_a_full_queue_refuses_and_then_takes_again() -> None:
     async def test(engine: Engine, session: Doubling) -> None:
         session.gate.clear()
-        waiting = asked(engine, *[packed(tokens(1))] * 3)
-        await asyncio.sleep(0)
+        waiting = asked(engine, *[packed(tokens(*range(10)))] * 3)
+        await a_moment()
         assert engine.requests == 3
         assert engine.queued_seconds() > 0
         with pytest.raises(QueueFull):

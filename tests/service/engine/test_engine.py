@@ -13,7 +13,15 @@ from service.engine.policy import Policy
 from service.engine.runner import Outcome
 from service.engine.scheduler import Scheduler
 from service.errors import NotServing, QueueFull, StepFailed
-from tests.service.engine.doubling import POISON, Doubling, packed, tokens, with_engine
+from tests.service.engine.doubling import (
+    POISON,
+    Doubling,
+    a_moment,
+    asked,
+    packed,
+    tokens,
+    with_engine,
+)
 
 
 class Counting(Observer):
@@ -33,7 +41,7 @@ def test_each_request_gets_its_own_outputs_in_order() -> None:
         session.gate.clear()
         requests = [[tokens(i), tokens(), tokens(i, i + 1)] for i in range(20)]
         waiting = [asyncio.ensure_future(engine.predict("double", packed(*r))) for r in requests]
-        await asyncio.sleep(0)
+        await a_moment()
         session.gate.set()
         for request, answer in zip(requests, await asyncio.gather(*waiting), strict=True):
             np.testing.assert_array_equal(answer.outputs["y"], np.concatenate(request) * 2)
@@ -57,7 +65,7 @@ def test_a_request_that_fails_fails_alone() -> None:
         session.gate.clear()
         requests = [[tokens(1)], [tokens(2)], [tokens(POISON)], [tokens(3)]]
         waiting = [asyncio.ensure_future(engine.predict("double", packed(*r))) for r in requests]
-        await asyncio.sleep(0)
+        await a_moment()
         session.gate.set()
         found = await asyncio.gather(*waiting, return_exceptions=True)
         assert [isinstance(f, StepFailed) for f in found] == [False, False, True, False]
@@ -78,16 +86,16 @@ def test_the_error_of_a_failed_request_tells_nothing_of_the_inside() -> None:
 def test_a_full_queue_refuses_and_then_takes_again() -> None:
     async def test(engine: Engine, session: Doubling) -> None:
         session.gate.clear()
-        waiting = [
-            asyncio.ensure_future(engine.predict("double", packed(tokens(*range(10)))))
-            for _ in range(4)
-        ]
-        await asyncio.sleep(0)
+        ten = packed(tokens(*range(10)))
+        running = asked(engine, ten, ten)
+        await a_moment()
+        waiting = asked(engine, ten, ten)
+        await a_moment()
         with pytest.raises(QueueFull):
-            await engine.predict("double", packed(tokens(*range(10))))
+            await engine.predict("double", ten)
         session.gate.set()
-        await asyncio.gather(*waiting)
-        await engine.predict("double", packed(tokens(*range(10))))
+        await asyncio.gather(*running, *waiting)
+        await engine.predict("double", ten)
 
     with_engine(test, budget=10, bound=20)
 
@@ -99,9 +107,9 @@ def test_closing_fails_what_waits_and_finishes_what_runs() -> None:
             asyncio.ensure_future(engine.predict("double", packed(tokens(*range(10)))))
             for _ in range(5)
         ]
-        await asyncio.sleep(0)
+        await a_moment()
         closing = asyncio.ensure_future(engine.close())
-        await asyncio.sleep(0)
+        await a_moment()
         session.gate.set()
         await closing
         found = await asyncio.gather(*waiting, return_exceptions=True)
@@ -119,9 +127,9 @@ def test_a_cancelled_request_leaves_the_queue() -> None:
             asyncio.ensure_future(engine.predict("double", packed(tokens(*range(10)))))
             for _ in range(3)
         ]
-        await asyncio.sleep(0)
+        await a_moment()
         waiting[2].cancel()
-        await asyncio.sleep(0)
+        await a_moment()
         session.gate.set()
         await asyncio.gather(*waiting[:2])
         assert len(session.packs) == 2
@@ -152,10 +160,10 @@ def test_a_higher_priority_goes_first() -> None:
             asyncio.ensure_future(engine.predict("double", packed(tokens(*range(n))), priority))
             for n, priority in sizes.items()
         ]
-        await asyncio.sleep(0)
+        await a_moment()
         session.gate.set()
         await asyncio.gather(*waiting)
-        assert session.packs == [[8], [9], [7], [6]]  # two were with the runner when the rest came
+        assert session.packs == [[7], [6], [9], [8]]
 
     with_engine(test)
 
@@ -169,9 +177,9 @@ def test_steps_are_counted_and_so_is_what_is_abandoned() -> None:
         session.gate.clear()
         packs = [packed(tokens(*range(10))) for _ in range(3)]
         waiting = [asyncio.ensure_future(engine.predict("double", pack)) for pack in packs]
-        await asyncio.sleep(0)
+        await a_moment()
         waiting[2].cancel()
-        await asyncio.sleep(0)
+        await a_moment()
         assert counting.left == 10
 
     with_engine(test)

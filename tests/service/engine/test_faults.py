@@ -11,7 +11,15 @@ from service.engine.engine import Engine
 from service.engine.job import Step
 from service.engine.runner import Runner
 from service.errors import NotServing, StepFailed
-from tests.service.engine.doubling import POISON, Doubling, asked, packed, tokens, with_engine
+from tests.service.engine.doubling import (
+    POISON,
+    Doubling,
+    a_moment,
+    asked,
+    packed,
+    tokens,
+    with_engine,
+)
 
 GOOD, BAD = packed(tokens(1)), packed(tokens(POISON))
 
@@ -20,11 +28,11 @@ def test_a_failed_step_is_run_again_in_halves_down_to_the_guilty_sequence() -> N
     async def test(engine: Engine, session: Doubling) -> None:
         session.gate.clear()
         blocker = asked(engine, *[packed(tokens(*range(64)))] * 2)
-        await asyncio.sleep(0)
+        await a_moment()
         packs = [packed(tokens(i)) for i in range(31)]
         packs.insert(17, packed(tokens(1), tokens(2), tokens(POISON), tokens(3)))
         waiting = asked(engine, *packs)
-        await asyncio.sleep(0)
+        await a_moment()
         session.gate.set()
         found = await asyncio.gather(*waiting, return_exceptions=True)
         assert [i for i, one in enumerate(found) if isinstance(one, StepFailed)] == [17]
@@ -41,7 +49,7 @@ def test_out_of_memory_makes_steps_smaller_and_loses_nothing() -> None:
         session.most = 300
         session.gate.clear()
         waiting = asked(engine, *[packed(tokens(*range(100))) for _ in range(20)])
-        await asyncio.sleep(0)
+        await a_moment()
         session.gate.set()
         for answer in await asyncio.gather(*waiting):
             np.testing.assert_array_equal(answer.outputs["y"], tokens(*range(0, 200, 2)))
@@ -137,7 +145,7 @@ def test_a_mistake_in_the_engine_itself_fails_a_step_and_no_more(
 ) -> None:
     async def test(engine: Engine, session: Doubling) -> None:
         with monkeypatch.context() as patch:
-            patch.setattr(engine._runner, "run", lambda step: 1 / 0)
+            patch.setattr(engine._executor._runner, "run", lambda step: 1 / 0)
             with pytest.raises(StepFailed, match="internal error"):
                 await engine.predict("double", GOOD)
         assert (await engine.predict("double", GOOD)).outputs["y"][0] == 2
@@ -191,7 +199,7 @@ def test_what_was_started_for_a_request_that_failed_is_let_go() -> None:
         with pytest.raises(StepFailed):
             await engine.predict("double", packed(long, bad))
         await engine.predict("double", GOOD)
-        assert not engine._runner._started
+        assert not engine._executor._runner._started
 
     with_engine(test, bound=5000)
 
@@ -201,7 +209,7 @@ def test_closing_answers_those_that_wait_behind_a_step_that_does_not_end() -> No
         session.stop = lambda now=True: None  # type: ignore[method-assign]
         session.gate.clear()
         waiting = asked(engine, *[packed(tokens(*range(10)))] * 5)
-        await asyncio.sleep(0)
+        await a_moment()
         await engine.close()
         found = await asyncio.gather(*waiting, return_exceptions=True)
         assert all(isinstance(one, NotServing) for one in found)

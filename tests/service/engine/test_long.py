@@ -12,7 +12,7 @@ from service.engine.engine import Engine
 from service.engine.job import Job
 from service.engine.scheduler import Scheduler
 from service.errors import StepFailed
-from tests.service.engine.doubling import POISON, Doubling, packed, tokens, with_engine
+from tests.service.engine.doubling import POISON, Doubling, a_moment, packed, tokens, with_engine
 from tests.service.engine.test_engine import Counting
 
 
@@ -33,9 +33,9 @@ def test_a_short_request_overtakes_a_long_one() -> None:
     async def test(engine: Engine, session: Doubling) -> None:
         session.gate.clear()
         long = asyncio.ensure_future(engine.predict("double", packed(tokens(*[1] * 1000))))
-        await asyncio.sleep(0)
+        await a_moment()
         short = asyncio.ensure_future(engine.predict("double", packed(tokens(1, 2))))
-        await asyncio.sleep(0)
+        await a_moment()
         session.gate.set()
         await short
         assert not long.done()
@@ -73,9 +73,9 @@ def test_a_long_sequence_that_nobody_awaits_goes_no_further() -> None:
         engine.observers.append(counting)
         session.gate.clear()
         waiting = asyncio.ensure_future(engine.predict("double", packed(tokens(*range(1000)))))
-        await asyncio.sleep(0)
+        await a_moment()
         waiting.cancel()
-        await asyncio.sleep(0)
+        await a_moment()
         session.gate.set()
         await engine.predict("double", packed(tokens(1)))
         assert len(counting.steps) <= 3

@@ -12,7 +12,7 @@ from service.engine.engine import Engine
 from service.engine.job import Job
 from service.engine.scheduler import Scheduler
 from service.errors import NotServing, StepFailed
-from tests.service.engine.doubling import Doubling, asked, packed, tokens, with_engine
+from tests.service.engine.doubling import Doubling, a_moment, asked, packed, tokens, with_engine
 
 
 def test_a_task_has_its_turn_among_requests_and_its_own_errors() -> None:
@@ -55,10 +55,10 @@ def test_tasks_run_in_steps_of_their_own_model_and_make_steps_short() -> None:
             return {"y": tokens(1)}
 
         ahead = asked(engine, *[packed(tokens(1))] * 2)
-        await asyncio.sleep(0)
+        await a_moment()
         task = asyncio.ensure_future(engine.advance("double", 2000, work))
         waiting = asked(engine, *[packed(tokens(*range(200))) for _ in range(30)])
-        await asyncio.sleep(0)
+        await a_moment()
         session.gate.set()
         await asyncio.gather(*ahead, *waiting, task)
         before = [sum(pack) for pack in session.packs[: ran[0]]]
