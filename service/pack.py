@@ -20,7 +20,7 @@ BLOCK = 16  # tokens whose sum is taken inside a graph
 SLICE_TOKENS = 1024  # tokens in one call of a graph: what the second-level cache holds
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Pack:
     """columns: name -> (T, width) or (T,) tokens; lengths: (N,) int64 that add up to T;
     context: name -> (N, width) or (N,).
@@ -47,7 +47,7 @@ class Pack:
             {n: np.concatenate([p.context[n] for p in packs]) for n in packs[0].context},
         )
 
-    @property
+    @cached_property
     def tokens(self) -> int:
         """T, the number of tokens in all."""
         return int(self.lengths.sum())

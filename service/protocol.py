@@ -14,6 +14,7 @@ from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.errors import ClientGone
+from service.gathering import Gathering
 
 CHUNKS = "sumserve.chunks"  # in a request's state: how many chunks of its body have come
 LEFT = "sumserve.left"  # in a request's state: what to call when its client has left
@@ -65,7 +66,8 @@ class Protocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A head must come, whole, within its time."""
-        super().connection_made(transport)
+        self._gathering = Gathering(transport, self.loop)
+        super().connection_made(self._gathering)  # type: ignore[arg-type]
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -130,6 +132,11 @@ class Protocol(HttpToolsProtocol):
             self._refuse_head()
         else:
             self._refuse(b"400 Bad Request", "this is not a valid HTTP request")
+
+    def on_response_complete(self) -> None:
+        """An answer is written: it goes out at once, and not after the next step."""
+        self._gathering.send()
+        super().on_response_complete()
 
     def _cut(self, at_once: bool) -> None:
         """An answer that was begun and has no end must not look like a whole one."""

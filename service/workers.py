@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from itertools import islice
 from typing import TypeVar
 
+from service.cpus import available_cpus
 from service.pack import BLOCK
 
 LEAST = 256  # tokens of a slice that is worth a thread of its own
@@ -24,13 +25,19 @@ class Workers:
     """So many threads in all, that of the caller among them."""
 
     def __init__(self, count: int) -> None:
-        self.count = count
-        self._helpers = ThreadPoolExecutor(max(1, count - 1), "slice")
+        self._own = count
+        self._helpers = ThreadPoolExecutor(max(count, available_cpus()), "slice")
+        self.spare: Callable[[], int] = lambda: 0  # threads that others do not need just now
+
+    @property
+    def count(self) -> int:
+        """How many threads there are at present."""
+        return self._own + self.spare()
 
     def map(self, work: Callable[[X], Y], items: Iterable[X]) -> Iterator[Y]:
         """What ``work`` makes of each item, in order; as many at a time as there are threads."""
-        remaining = iter(items)
-        while some := list(islice(remaining, self.count)):
+        remaining, count = iter(items), self.count
+        while some := list(islice(remaining, count)):
             helped = [self._helpers.submit(work, item) for item in some[1:]]
             try:
                 yield work(some[0])
@@ -41,6 +48,6 @@ class Workers:
 
     def slice_tokens(self, tokens: int, most: int) -> int:
         """The size of slices of so many tokens in all, that every worker may have as much to do."""
-        slices = -(-max(1, tokens) // most)
-        even = -(-tokens // (-(-slices // self.count) * self.count))
+        slices, count = -(-max(1, tokens) // most), self.count
+        even = -(-tokens // (-(-slices // count) * count))
         return min(most, max(LEAST, -(-even // BLOCK) * BLOCK))

@@ -23,8 +23,9 @@ from service.engine.observer import Observer
 from service.engine.policy import Policy
 from service.engine.prover import Proof
 from service.engine.request import Answer, Request, Task
-from service.engine.runner import Outcome, Result, Runner, Starts, passes
+from service.engine.runner import Outcome, Result, Runner
 from service.engine.scheduler import Scheduler
+from service.engine.starts import Starts, passes
 from service.errors import DeadlinePassed, NotServing, StepFailed
 from service.pack import Pack
 from service.readiness import Readiness
@@ -143,6 +144,8 @@ class Engine:
         if self._closed:
             raise NotServing("the server is shutting down")
         self._scheduler.add(request)
+        if not self._open:
+            self._busy(True)
         self._open.add(request)
         self._clients[request.client] += 1
         try:
@@ -156,7 +159,13 @@ class Engine:
             raise
         finally:
             self._open.discard(request)
+            if not self._open:
+                self._busy(False)
             self._clients -= Counter({request.client: 1})  # forgets who has none
+
+    def _busy(self, now: bool) -> None:
+        for observer in self.observers:
+            observer.busy(now)
 
     def _soon(self) -> None:
         """Hand out steps once everything has come in that is there to be read."""

@@ -14,3 +14,6 @@ class Observer:
 
     def abandoned(self, model: str, tokens: int) -> None:
         """So many tokens of a request will not be computed: nobody awaits them any more."""
+
+    def busy(self, now: bool) -> None:
+        """There is something to do now, or nothing any more."""

@@ -7,7 +7,7 @@ import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from itertools import accumulate
 
 import numpy as np
 
@@ -15,52 +15,15 @@ from service.engine.cost import Spent
 from service.engine.job import Chunk, Job, Long, Part, Step
 from service.engine.prover import Proof
 from service.engine.request import Outputs, Request
+from service.engine.starts import Started, Starts
 from service.errors import NotServing, ServiceError, StepFailed
-from service.manifest import Manifest
-from service.pack import Pack
+from service.pack import Array, Pack
 
 NO_MEMORY = ("failed to allocate memory", "bad allocation", "bad_alloc", "out of memory")
 
 Result = Outputs | Exception
 
 log = logging.getLogger("sumserve.engine")
-
-
-class Runs(Protocol):
-    """A session, as far as it is needed to run packs whole."""
-
-    manifest: Manifest
-
-    def run(self, pack: Pack) -> Outputs:
-        """Outputs of a pack, by name."""
-
-
-class Started(Protocol):
-    """A pack on its way through the stages."""
-
-    done: bool
-
-    def advance(self, tokens: float = math.inf) -> int:
-        """Run on for so many tokens of its stages, or a few more."""
-
-    def spent(self) -> Spent:
-        """What each stage has taken since this was last asked."""
-
-    @property
-    def outputs(self) -> Outputs:
-        """What there is when it is done."""
-
-
-class Starts(Protocol):
-    """What the engine needs of a session."""
-
-    manifest: Manifest
-
-    def start(self, pack: Pack) -> Started:
-        """Set a pack on its way."""
-
-    def stop(self, now: bool = True) -> None:
-        """From another thread: whatever runs is to raise, soon; not so any more, if not ``now``."""
 
 
 @dataclass(slots=True)
@@ -176,12 +139,12 @@ class Runner:
         run.advance()
         outcome.spent.append(run.spent())
         found = run.outputs
-        ends = {
-            "token": np.cumsum([pack.tokens for pack in packs])[:-1],
-            "sequence": np.cumsum([len(pack.lengths) for pack in packs])[:-1],
+        sizes = {
+            "token": [pack.tokens for pack in packs],
+            "sequence": [len(pack.lengths) for pack in packs],
         }
         outputs = session.manifest.outputs
-        rows = {o.name: np.split(found[o.name], ends[o.per]) for o in outputs}
+        rows = {o.name: _cut(found[o.name], sizes[o.per]) for o in outputs}
         return [{name: own[i] for name, own in rows.items()} for i in range(len(parts))]
 
     def _task(self, part: Part) -> Result:
@@ -229,11 +192,6 @@ class Runner:
         return StepFailed(f"sequence {part.first}: the model failed on this input")
 
 
-def passes(manifest: Manifest) -> int:
-    """How often a token goes through a stage: what `Started.advance` counts."""
-    return sum(stage.kind != "sequences" for stage in manifest.stages)
-
-
 def _no_memory(error: Exception) -> bool:
     text = str(error).lower()
     return isinstance(error, MemoryError) or any(words in text for words in NO_MEMORY)
@@ -248,3 +206,9 @@ def _pack(job: Job) -> Pack:
     pack = _request(job).work
     assert isinstance(pack, Pack)
     return pack
+
+
+def _cut(rows: Array, sizes: Sequence[int]) -> list[Array]:
+    """Rows in runs of these sizes."""
+    ends = list(accumulate(sizes))
+    return [rows[end - size : end] for size, end in zip(sizes, ends, strict=True)]

@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from service.checks import not_finite
-from service.engine.runner import Runs
+from service.engine.starts import Runs
 from service.errors import BadRequest, RequestFileError
 from service.manifest import Manifest
 from service.pack import Array, Pack

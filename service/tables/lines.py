@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from service.checks import not_finite
-from service.engine.runner import Runs
+from service.engine.starts import Runs
 from service.errors import BadRequest, RequestFileError
 from service.manifest import Manifest
 from service.pack import Pack

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from service.engine.runner import Runs
+from service.engine.starts import Runs
 from service.pack import Array, Pack
 from service.wires.validation import Limits
 

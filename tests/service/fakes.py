@@ -10,8 +10,8 @@ import numpy as np
 from service.application import Service
 from service.engine.cost import Spent
 from service.engine.engine import Engine
-from service.engine.runner import Runs
 from service.engine.scheduler import Scheduler
+from service.engine.starts import Runs
 from service.manifest import (
     Architecture,
     Column,

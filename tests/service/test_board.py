@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from service.board import Board
+from service.engine.engine import Engine
+from service.workers import Workers
+from tests.service.engine.doubling import Doubling, a_moment, asked, packed, tokens, with_engine
+
+
+def test_who_has_nothing_to_do_leaves_its_share_to_the_others(tmp_path: Path) -> None:
+    boards = [Board(tmp_path / "board", i, 3, share=2) for i in range(3)]
+    assert [board.spare() for board in boards] == [4, 4, 4]
+    boards[0].busy(True)
+    assert [board.spare() for board in boards] == [4, 2, 2]
+    boards[2].busy(True)
+    boards[0].busy(False)
+    assert [board.spare() for board in boards] == [2, 2, 4]
+
+
+def test_a_worker_that_takes_the_place_of_one_killed_at_work_is_not_at_work(tmp_path: Path) -> None:
+    first, second = (Board(tmp_path / "board", i, 2, share=1) for i in range(2))
+    second.busy(True)
+    assert first.spare() == 0
+    Board(tmp_path / "board", 1, 2, share=1)
+    assert first.spare() == 1
+
+
+def test_threads_come_and_go_with_what_is_spare() -> None:
+    workers, spare = Workers(1), 0
+    workers.spare = lambda: spare
+    assert workers.slice_tokens(4096, 4096) == 4096
+    spare = 3
+    assert workers.count == 4
+    assert workers.slice_tokens(4096, 4096) == 1024
+    assert list(workers.map(lambda i: i * i, range(10))) == [i * i for i in range(10)]
+
+
+def test_an_engine_is_busy_while_anything_is_open(tmp_path: Path) -> None:
+    async def test(engine: Engine, session: Doubling) -> None:
+        own, other = (Board(tmp_path / "board", i, 2, share=1) for i in range(2))
+        engine.observers.append(own)
+        session.gate.clear()
+        waiting = asked(engine, *[packed(tokens(1))] * 3)
+        await a_moment()
+        assert other.spare() == 0
+        waiting[0].cancel()
+        await a_moment()
+        assert other.spare() == 0
+        session.gate.set()
+        await asyncio.gather(*waiting[1:])
+        assert other.spare() == 1
+
+    with_engine(test)
