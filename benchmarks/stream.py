@@ -27,7 +27,9 @@ from benchmarks.online.arrivals import poisson, send
 from benchmarks.peers.summary import machine
 from benchmarks.process import ServerProcess
 from benchmarks.reference import BUNDLES
+from benchmarks.tree import resident_bytes
 from benchmarks.upload import ARROW, Upload, chunk
+from service.cpus import available_cpus
 from service.pack import Array
 
 RESULT = Path("benchmarks/results/stream.json")
@@ -133,8 +135,7 @@ def memory(port: int, process: ServerProcess, tokens: int) -> dict[str, Any]:
 
 def resident(process: ServerProcess) -> float:
     """Megabytes."""
-    pages = Path(f"/proc/{process.process.pid}/statm").read_text().split()[1]
-    return int(pages) * os.sysconf("SC_PAGE_SIZE") / 1e6
+    return resident_bytes(process.process.pid) / 1e6
 
 
 def others(port: int, model: str) -> dict[str, Any]:
@@ -231,7 +232,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     args = parser.parse_args()
     result: dict[str, Any] = {"machine": machine(), "load_before": round(os.getloadavg()[0], 2)}
-    with ServerProcess(BUNDLES, grace_seconds=0) as process:
+    with ServerProcess(BUNDLES, workers=available_cpus(), grace_seconds=0) as process:
         result["times"] = times(process.port, args.rounds)
         result["others"] = {model: others(process.port, model) for model in MODELS}
         result["memory"] = memory(process.port, process, args.tokens)

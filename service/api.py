@@ -16,25 +16,31 @@ from service.complaint import on_bug, on_http_error, on_service_error
 from service.errors import ServiceError
 from service.routes import health, metrics, v1, v2
 from service.routes.direct import Direct
+from service.siblings import Siblings
+from service.whole import Whole
 
 
-def create_app(service: Service) -> ASGIApp:
-    """The application over a loaded service."""
+def create_app(service: Service, siblings: Siblings | None = None) -> ASGIApp:
+    """The application over a loaded service. siblings: where there are other workers."""
+    siblings = siblings or Siblings()
+    whole = Whole(service, siblings)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await siblings.start()
         service.readiness.started = True
         yield
         await service.engine.close()
         service.coders.shutdown()
         service.streamers.shutdown()
+        await siblings.stop()
 
     app = FastAPI(title="sumserve", version=schema.VERSION, lifespan=lifespan)
     app.router.redirect_slashes = False
-    health.add(app, service.readiness)
+    health.add(app, service.readiness, whole)
     v1.add(app, service)
-    v2.add(app, service)
-    metrics.add(app, service.metrics)
+    v2.add(app, service, whole)
+    metrics.add(app, whole)
     app.add_exception_handler(ServiceError, on_service_error)
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(Exception, on_bug)

@@ -9,7 +9,14 @@ from __future__ import annotations
 import mmap
 from pathlib import Path
 
+from service.cpus import available_cpus
 from service.engine.observer import Observer
+from service.settings import Settings
+
+
+def share(settings: Settings) -> int:
+    """Threads of each worker, whatever the others do."""
+    return settings.threads or max(1, available_cpus() // settings.workers)
 
 
 class Board(Observer):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from itertools import chain
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
@@ -16,6 +18,7 @@ from service.statistics import Timing
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 TOKENS = tuple(4**i for i in range(3, 11))  # 64 to 1,048,576
+UP = ("sumserve_worker_up 1 while a worker answers the others", "# TYPE sumserve_worker_up gauge")
 SECONDS = tuple(0.0005 * 2**i for i in range(16))  # half a millisecond to 16 seconds
 
 
@@ -116,3 +119,26 @@ class Now(Collector):
 
 def _gauge(name: str, about: str, value: float) -> GaugeMetricFamily:
     return GaugeMetricFamily(f"sumserve_{name}", about, value=value)
+
+
+def one_page(pages: Mapping[int, str | None]) -> str:
+    """Those of several workers, by number: each family once, each sample with its worker's label.
+
+    None: one that does not answer.
+    """
+    families: dict[tuple[str, str], list[str]] = defaultdict(list)  # help and type -> samples
+    for worker, page in pages.items():
+        families[UP].append(f'sumserve_worker_up{{worker="{worker}"}} {int(page is not None)}')
+        for family in f"\n{page or ''}".split("\n# HELP ")[1:]:
+            about, kind, *samples = family.rstrip("\n").split("\n")
+            families[about, kind] += [_labelled(sample, worker) for sample in samples]
+    lines = chain.from_iterable((f"# HELP {h}", t, *own) for (h, t), own in families.items())
+    return "\n".join([*lines, ""])
+
+
+def _labelled(sample: str, worker: int) -> str:
+    """``name value`` or ``name{labels} value``, with one label more."""
+    name, brace, labels = sample.partition("{")
+    if brace:
+        return f'{name}{{worker="{worker}",{labels}'
+    return sample.replace(" ", f'{{worker="{worker}"}} ', 1)

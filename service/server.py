@@ -15,10 +15,14 @@ from types import FrameType
 
 import uvicorn
 
+from service import listening
 from service.api import create_app
 from service.application import Service
+from service.board import Board, share
 from service.bundle import Bundle, Golden, find_bundles, open_named
+from service.child import Place, Ready
 from service.engine.engine import Engine
+from service.engine.observer import Observer
 from service.engine.scheduler import Scheduler
 from service.errors import StartupError
 from service.graph import Options
@@ -27,6 +31,8 @@ from service.readiness import Readiness
 from service.runtime import Threads
 from service.session import Session
 from service.settings import Settings
+from service.siblings import Siblings
+from service.supervisor import supervise
 from service.verification import check_golden
 from service.warming import warm
 
@@ -39,10 +45,35 @@ log = logging.getLogger("sumserve.server")
 
 def serve(settings: Settings) -> None:
     """Serve until told to stop. Raises StartupError when a bundle or a setting is at fault."""
+    if settings.workers > 1:
+        drain_seconds = settings.grace_seconds + settings.drain_seconds + LAST_STEP_SECONDS
+        supervise(settings, work, drain_seconds)
+        return
     signal.signal(signal.SIGTERM, _leave)
+    _serve(settings, Siblings(), None, lambda: None, Observer())
+
+
+def work(place: Place, ready: Ready) -> None:
+    """Serve as one of several workers."""
+    settings, about = place.settings, (place.index, place.settings.workers)
+    own = Threads.start(share(settings))
+    board = Board(place.folder / "board", *about, own)
+    if not settings.threads:
+        Threads.shared().spare = board.spare
+    _serve(settings, Siblings(place.folder, *about), [*place.sockets], ready, board)
+
+
+def _serve(
+    settings: Settings,
+    siblings: Siblings,
+    sockets: list[socket.socket] | None,
+    ready: Ready,
+    board: Observer,
+) -> None:
     service = load(settings)
+    service.engine.observers.append(board)
     config = uvicorn.Config(
-        create_app(service),
+        create_app(service, siblings),
         host=settings.host,
         port=settings.port,
         loop="uvloop",
@@ -54,12 +85,12 @@ def serve(settings: Settings) -> None:
         timeout_keep_alive=settings.keep_alive_seconds,
         timeout_graceful_shutdown=round(settings.drain_seconds) + LAST_STEP_SECONDS,
     )
-    server = Server(config, service)
+    server = Server(config, service, siblings, ready)
     gc.collect()
     gc.freeze()  # what is there now stays, and need not be looked at again and again
     gc.set_threshold(*GC_THRESHOLDS)
     try:
-        server.run()
+        server.run(sockets)
         if service.readiness.stuck:
             os._exit(1)  # a thread would be waited for that does not end
     except SystemExit as error:
@@ -111,21 +142,38 @@ class Server(uvicorn.Server):
     What is not done when the drain is over is answered with 503 and not cut off.
     """
 
-    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+    def __init__(
+        self, config: uvicorn.Config, service: Service, siblings: Siblings, ready: Ready
+    ) -> None:
+        """ready: is called as soon as it listens."""
         super().__init__(config)
+        self._ready, self._supervised = ready, siblings.any
         self._readiness, self._engine = service.readiness, service.engine
         self._grace = service.settings.grace_seconds
         self._drain = service.settings.drain_seconds
         self._leave_at = float("inf")
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """First SIGTERM: drain. SIGINT or a second signal: stop listening now."""
-        if sig == signal.SIGINT or self._readiness.draining:
-            self.force_exit = self.should_exit
+        """First SIGTERM: drain. SIGINT or a second signal: stop listening now.
+
+        One of several workers may hear of the same signal twice, from a terminal or a service
+        manager and from its supervisor; so the supervisor counts them and it does not.
+        """
+        draining, self._readiness.draining = self._readiness.draining, True
+        if sig == signal.SIGINT or (draining and not self._supervised):
+            self.force_exit = self.should_exit and not self._supervised
             self.should_exit = True
-        else:
+        elif not draining:
             self._leave_at = time.monotonic() + self._grace
-        self._readiness.draining = True
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and say so."""
+        listening.release(sockets or ())
+        try:
+            await super().startup(sockets)
+        except OSError as error:  # of sockets that were given; else uvicorn sees to it
+            raise SystemExit(CANNOT_START) from error
+        self._ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop listening and finish what is in flight, within the drain."""
@@ -140,6 +188,8 @@ class Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """uvicorn's heartbeat, ten times a second."""
+        if self._supervised and self._readiness.stuck:
+            self.handle_exit(signal.SIGINT, None)  # who asks for liveness may ask another worker
         if time.monotonic() >= self._leave_at:
             self.should_exit = True
         return await super().on_tick(counter)

@@ -11,8 +11,8 @@ from pydantic import Field, ValidationError
 
 from service.body import BodyLimits
 from service.columns import Strict
-from service.device import NAMES
-from service.engine.policy import Policy
+from service.device import NAMES, Device
+from service.engine.policy import BRIEF_SECONDS, Policy
 from service.errors import SettingsError
 from service.wires.validation import Limits
 
@@ -34,7 +34,18 @@ class Settings(Strict):
     variant: Literal["fp32", "fp16", "int8"] = Field(
         "fp32", description="precision of all models; each must have it"
     )
-    threads: int = Field(0, ge=0, le=1024, description="threads of the process; 0: as many as CPUs")
+    workers: int = Field(
+        1,
+        ge=1,
+        le=256,
+        description="processes that serve, each with all models; all limits are of each by itself",
+    )
+    threads: int = Field(
+        0,
+        ge=0,
+        le=1024,
+        description="threads of each worker; 0: its share of the CPUs, and what others leave idle",
+    )
     step_tokens: int = Field(16_384, ge=1, description="token budget of one step")
     long_tokens: int = Field(
         4096, ge=1, description="longest sequence that is run in one go; longer ones go bit by bit"
@@ -64,14 +75,16 @@ class Settings(Strict):
         64 * 2**20, ge=1, description="largest request body once it is decompressed"
     )
     max_in_flight_bytes: int = Field(
-        512 * 2**20, ge=1, description="bodies held at a time, in all, before 429"
+        512 * 2**20, ge=1, description="bodies and streams held at a time, in all, before 429"
     )
     max_body_chunks: int = Field(65_536, ge=1, description="most chunks of a chunked body")
     body_seconds: float = Field(60, gt=0, description="longest a body may take to arrive")
     body_bytes_per_second: float = Field(
         1000, gt=0, description="slowest a body may arrive after its first seconds, before 408"
     )
-    max_streams: int = Field(64, ge=1, description="streams at a time before 429")
+    max_streams: int = Field(
+        64, ge=1, description="streams at a time before 429, but for clients with less than a share"
+    )
     max_stream_tokens: int = Field(0, ge=0, description="most tokens in one stream; 0: no limit")
     max_piece_bytes: int = Field(
         16 * 2**20, ge=1, description="largest line or record batch of a stream"
@@ -108,6 +121,7 @@ class Settings(Strict):
             self.shared_ms / 1e3,
             self.step_seconds,
             self.timeout_seconds,
+            0.0 if Device.parse(self.device).is_gpu else BRIEF_SECONDS,
         )
 
     def body_limits(self) -> BodyLimits:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from service.engine.job import Step
@@ -126,3 +127,25 @@ class Statistics(Observer):
 
 def _bucket(sequences: int) -> int:
     return 1 << max(0, sequences - 1).bit_length()
+
+
+def summed(several: Sequence[Any], key: str = "") -> Any:
+    """What `Statistics.of` says of a model in several workers, as if they were one.
+
+    Counts and times are added up, those of batches by their size; the last inference is the last.
+    """
+    first = several[0]
+    if key == "last_inference":
+        return max(several)
+    if key == "batch_stats":
+        return _batches(several)
+    if isinstance(first, dict):
+        return {name: summed([one[name] for one in several], name) for name in first}
+    return sum(several) if isinstance(first, int) and key != "batch_size" else first
+
+
+def _batches(several: Iterable[Any]) -> list[Any]:
+    sizes = defaultdict(list)
+    for one in chain(*several):
+        sizes[one["batch_size"]].append(one)
+    return [summed(sizes[size]) for size in sorted(sizes)]

@@ -18,6 +18,7 @@ from benchmarks.peers import messages
 from benchmarks.peers.messages import Message
 from benchmarks.process import ServerProcess
 from benchmarks.reference import BUNDLES
+from service.cpus import available_cpus
 from service.pack import Array
 
 OURS = "sumserve"
@@ -27,7 +28,7 @@ TOLERANCE = 1e-4  # of a sequence's largest answer, for peers; ours must be righ
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """setting: None for ours, which has its defaults."""
+    """setting: None for ours, which has its defaults, and a worker for every CPU."""
 
     setting: Setting | None = None
 
@@ -70,7 +71,7 @@ class Contender:
             return
         with TemporaryDirectory() as folder:
             shutil.copytree(BUNDLES / "reference", Path(folder) / "reference")
-            with ServerProcess(Path(folder), grace_seconds=0) as own:
+            with ServerProcess(Path(folder), workers=available_cpus(), grace_seconds=0) as own:
                 yield own
 
     def first(self) -> Message:

@@ -14,10 +14,10 @@ from benchmarks.online.arrivals import Record, poisson, send
 from benchmarks.online.closed import CLIENTS, Closed
 from benchmarks.online.contender import Bodies, Contender
 from benchmarks.online.latency import by_class
-from benchmarks.online.process import cpu_seconds
 from benchmarks.online.traffic import Traffic
 from benchmarks.peers.client import Connection
 from benchmarks.process import ServerProcess
+from benchmarks.tree import cpu_seconds
 from service.pack import Array
 
 CHECKED = 64  # answers compared before a contender is timed

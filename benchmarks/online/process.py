@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import tempfile
-import time
 from pathlib import Path
 from types import TracebackType
 
@@ -17,6 +15,7 @@ from benchmarks.peers.environments import python
 from benchmarks.peers.graphs import GRAPHS
 from benchmarks.peers.messages import Message
 from benchmarks.process import ServerProcess, free_port
+from benchmarks.tree import descendants, end
 
 HANDLERS = Path("benchmarks/handlers")
 MODULES = {
@@ -117,43 +116,3 @@ def _triton_models(setting: Setting, folder: Path) -> Path:
     )
     (model / "config.pbtxt").write_text(config)
     return folder
-
-
-def descendants(pid: int) -> list[int]:
-    """Every process below one, as Linux lists them."""
-    found = []
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in map(int, _text(task).split()):
-            found += [child, *descendants(child)]
-    return found
-
-
-def cpu_seconds(pid: int) -> float:
-    """What a process and those below it have taken so far, as Linux counts it."""
-    ticks = 0
-    for own in [pid, *descendants(pid)]:
-        fields = _text(Path(f"/proc/{own}/stat")).rpartition(")")[2].split()
-        ticks += sum(map(int, fields[11:13]))
-    return ticks / os.sysconf("SC_CLK_TCK")
-
-
-def end(processes: list[int], seconds: float = 3) -> None:
-    """Wait for them to leave, and kill those that do not."""
-    deadline = time.monotonic() + seconds
-    while any(map(_alive, processes)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    for pid in filter(_alive, processes):
-        os.kill(pid, signal.SIGKILL)
-
-
-def _alive(pid: int) -> bool:
-    found = _text(Path(f"/proc/{pid}/status"))
-    return bool(found) and "\nState:\tZ" not in found
-
-
-def _text(path: Path) -> str:
-    """Nothing where the process is gone."""
-    try:
-        return path.read_text()
-    except OSError:
-        return ""

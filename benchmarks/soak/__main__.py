@@ -22,6 +22,7 @@ from benchmarks.reference import BUNDLES
 from benchmarks.soak.load import LEAVE, WRONG, Load
 from benchmarks.soak.questions import invalid, valid
 from benchmarks.soak.vitals import MOST_GROWTH, Vitals, growth, thinned, watch
+from service.cpus import available_cpus
 
 RESULT = Path("benchmarks/results/soak.json")
 SHARE, PEAK_SECONDS, REST_SECONDS = 0.8, 20.0, 6.0
@@ -104,9 +105,11 @@ def main() -> None:
     result: dict[str, Any] = {"machine": machine()}
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(BUNDLES / "reference", Path(folder) / "reference")
-        runs = (("server", ServerProcess, args.minutes), ("control", Leaking, args.control_minutes))
-        for name, kind, minutes in runs:
-            with kind(Path(folder), grace_seconds=0) as server:
+        server = ServerProcess(Path(folder), workers=available_cpus(), grace_seconds=0)
+        control = Leaking(Path(folder), grace_seconds=0)  # planted in one process
+        runs = (("server", server, args.minutes), ("control", control, args.control_minutes))
+        for name, process, minutes in runs:
+            with process as server:
                 result[name] = asyncio.run(soak(server, minutes, seed=1))
     result["holds"] = verdicts(result["server"], result["control"])
     args.out.write_text(json.dumps(result, indent=2) + "\n")

@@ -1,14 +1,15 @@
-"""What a server process holds, sampled while it works; and whether that grows."""
+"""What a server's processes hold, sampled while it works; and whether that grows."""
 
 from __future__ import annotations
 
 import asyncio
 import re
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import httpx
 import numpy as np
+
+from benchmarks.tree import held, resident_bytes
 
 EVERY = 5.0  # seconds
 WARM = 0.2  # of the time, which does not count
@@ -40,12 +41,14 @@ async def watch(pid: int, url: str, into: list[Vitals]) -> None:
 
 def sample(pid: int, page: str, at: float) -> Vitals:
     """What Linux and the server itself say."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    kib, threads = (int(_first(f"{key}:\\s+(\\d+)", status)) for key in ("VmRSS", "Threads"))
-    files = len(list(Path(f"/proc/{pid}/fd").iterdir()))
-    requests = float(_first(r"\nsumserve_open_requests (\S+)", page))
-    tokens = sum(map(float, re.findall(r"sumserve_queued_tokens{\S+} (\S+)", page)))
-    return Vitals(round(at, 1), round(kib / 1024, 2), files, threads, requests, tokens)
+    files, threads = held(pid)
+    requests, tokens = (
+        sum(map(float, re.findall(rf"\nsumserve_{name}(?:{{\S*}})? (\S+)", page)))
+        for name in ("open_requests", "queued_tokens")
+    )
+    return Vitals(
+        round(at, 1), round(resident_bytes(pid) / 2**20, 2), files, threads, requests, tokens
+    )
 
 
 def growth(samples: list[Vitals]) -> float:
@@ -60,9 +63,3 @@ def thinned(samples: list[Vitals], most: int = 60) -> list[dict[str, float]]:
     """Enough of them to see the course."""
     step = max(1, len(samples) // most)
     return [asdict(one) for one in samples[::step]]
-
-
-def _first(pattern: str, text: str) -> str:
-    found = re.search(pattern, text)
-    assert found, f"{pattern} is not there"
-    return found.group(1)

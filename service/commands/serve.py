@@ -5,6 +5,7 @@
 
 Every setting is a flag and an environment variable; the flag wins. A bad or unknown setting, or a
 bundle that is corrupted or misses its golden outputs, stops the start with one line that names it.
+With --workers several processes serve behind one port, and one that dies is started again.
 On SIGTERM the server stops being ready, serves on for --grace-seconds, then finishes what is in
 flight, for --drain-seconds at most.
 """

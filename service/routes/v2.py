@@ -11,6 +11,7 @@ from service import schema
 from service.application import Service
 from service.errors import NotServing
 from service.prediction import respond
+from service.whole import Whole
 from service.wires import oip_metadata
 from service.wires.exchange import infer as wire
 
@@ -18,10 +19,10 @@ MODEL, VERSION = "/v2/models/{name}", "/v2/models/{name}/versions/{version}"
 TAGS: list[Any] = ["open inference protocol"]
 
 
-def add(app: FastAPI, service: Service) -> None:
+def add(app: FastAPI, service: Service, whole: Whole) -> None:
     """Metadata, readiness, inference, configuration, statistics."""
-    _add_server(app, service)
-    _add_model(app, service)
+    _add_server(app, service, whole)
+    _add_model(app, service, whole)
 
     @app.post(f"{MODEL}/infer", tags=TAGS, **schema.INFER)
     @app.post(f"{VERSION}/infer", tags=TAGS, **schema.INFER)
@@ -30,21 +31,20 @@ def add(app: FastAPI, service: Service) -> None:
         return await respond(service, wire, request, name, version)
 
 
-def _add_server(app: FastAPI, service: Service) -> None:
+def _add_server(app: FastAPI, service: Service, whole: Whole) -> None:
     @app.get("/v2", tags=TAGS)
     async def server() -> dict[str, Any]:
         """The server's name, version and extensions."""
         extensions = list(oip_metadata.EXTENSIONS)
         return {"name": "sumserve", "version": schema.VERSION, "extensions": extensions}
 
-    @app.get("/v2/models/stats", tags=TAGS)
+    @app.get("/v2/models/stats", tags=TAGS, responses=schema.errors(503))
     async def all_statistics() -> dict[str, Any]:
         """Counts of every model since the server started."""
-        models = service.manifests.values()
-        return {"model_stats": [service.statistics.of(m.name, m.version) for m in models]}
+        return {"model_stats": await whole.statistics(service.manifests.values())}
 
 
-def _add_model(app: FastAPI, service: Service) -> None:
+def _add_model(app: FastAPI, service: Service, whole: Whole) -> None:
     @app.get(MODEL, tags=TAGS, responses=schema.errors(404))
     @app.get(VERSION, tags=TAGS, responses=schema.errors(404))
     async def model(name: str, version: str | None = None) -> dict[str, Any]:
@@ -66,9 +66,8 @@ def _add_model(app: FastAPI, service: Service) -> None:
         """A model's configuration, in Triton's words."""
         return oip_metadata.config(service.manifest(name, version))
 
-    @app.get(f"{MODEL}/stats", tags=TAGS, responses=schema.errors(404))
-    @app.get(f"{VERSION}/stats", tags=TAGS, responses=schema.errors(404))
+    @app.get(f"{MODEL}/stats", tags=TAGS, responses=schema.errors(404, 503))
+    @app.get(f"{VERSION}/stats", tags=TAGS, responses=schema.errors(404, 503))
     async def statistics(name: str, version: str | None = None) -> dict[str, Any]:
         """Counts of a model since the server started."""
-        manifest = service.manifest(name, version)
-        return {"model_stats": [service.statistics.of(manifest.name, manifest.version)]}
+        return {"model_stats": await whole.statistics([service.manifest(name, version)])}

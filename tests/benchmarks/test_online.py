@@ -21,12 +21,12 @@ from benchmarks.online.cells import Cells
 from benchmarks.online.contender import BINARY, JSON, Bodies, Contender
 from benchmarks.online.latency import by_class
 from benchmarks.online.load import Loader
-from benchmarks.online.process import cpu_seconds, descendants, end
 from benchmarks.online.settings import swept, usual
 from benchmarks.online.sweep import FIRST, Sweep
 from benchmarks.online.traffic import Traffic
 from benchmarks.online.verdicts import fastest, geometric_mean, means, quickest, verdict
 from benchmarks.peers.client import Reply
+from benchmarks.tree import cpu_seconds, descendants, end
 from service.pack import Blocks
 
 X = np.random.default_rng(0).normal(size=(5, 8)).astype(np.float32)

@@ -155,6 +155,16 @@ def test_readiness_follows_starting_and_draining(client: Client, served: Service
     assert client.post(PREDICT, content=GOOD).status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/v2/health/live", "/v2/health/ready"])
+def test_health_may_be_asked_for_without_its_text(
+    client: Client, served: Service, path: str
+) -> None:
+    served.readiness.started = True
+    assert client.request("HEAD", path).status_code == 200
+    served.readiness.stuck = "a run cannot be stopped"
+    assert client.request("HEAD", path).status_code == 503
+
+
 def test_docs_and_schema_are_served(client: Client) -> None:
     assert client.get("/docs").status_code == 200
     paths = client.get("/openapi.json").json()["paths"]

@@ -3,20 +3,24 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from service.board import Board
+import pytest
+
+from service import board
+from service.board import Board, share
 from service.engine.engine import Engine
+from service.settings import Settings
 from service.workers import Workers
 from tests.service.engine.doubling import Doubling, a_moment, asked, packed, tokens, with_engine
 
 
 def test_who_has_nothing_to_do_leaves_its_share_to_the_others(tmp_path: Path) -> None:
     boards = [Board(tmp_path / "board", i, 3, share=2) for i in range(3)]
-    assert [board.spare() for board in boards] == [4, 4, 4]
+    assert [own.spare() for own in boards] == [4, 4, 4]
     boards[0].busy(True)
-    assert [board.spare() for board in boards] == [4, 2, 2]
+    assert [own.spare() for own in boards] == [4, 2, 2]
     boards[2].busy(True)
     boards[0].busy(False)
-    assert [board.spare() for board in boards] == [2, 2, 4]
+    assert [own.spare() for own in boards] == [2, 2, 4]
 
 
 def test_a_worker_that_takes_the_place_of_one_killed_at_work_is_not_at_work(tmp_path: Path) -> None:
@@ -53,3 +57,11 @@ def test_an_engine_is_busy_while_anything_is_open(tmp_path: Path) -> None:
         assert other.spare() == 1
 
     with_engine(test)
+
+
+@pytest.mark.parametrize(("threads", "workers", "own"), [(0, 4, 2), (0, 16, 1), (3, 4, 3)])
+def test_workers_share_the_cpus_unless_told_how_many_threads_each_has(
+    threads: int, workers: int, own: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(board, "available_cpus", lambda: 8)
+    assert share(Settings(threads=threads, workers=workers)) == own

@@ -7,10 +7,10 @@ import sys
 from service.logs import JsonFormatter
 
 
-def line(**changes: object) -> dict[str, object]:
+def line(worker: int | None = None, **changes: object) -> dict[str, object]:
     record = logging.LogRecord("sumserve.x", logging.INFO, "f", 1, 'say "%s"', ("hi\n",), None)
     record.__dict__.update(changes)
-    text = JsonFormatter().format(record)
+    text = JsonFormatter(worker).format(record)
     assert "\n" not in text
     found: dict[str, object] = json.loads(text)
     return found
@@ -28,3 +28,8 @@ def test_a_traceback_stays_on_the_line() -> None:
     except ValueError:
         found = line(exc_info=sys.exc_info())
     assert "boom" in str(found["traceback"])
+
+
+def test_one_of_several_workers_says_which_it_is() -> None:
+    assert line(worker=0)["worker"] == 0
+    assert "worker" not in line()

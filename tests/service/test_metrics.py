@@ -6,6 +6,7 @@ from prometheus_client.parser import text_string_to_metric_families as parsed
 
 from service.api import create_app
 from service.application import Service
+from service.metrics import one_page
 from tests.service.client import Client
 from tests.service.fakes import service
 
@@ -62,3 +63,37 @@ def test_abandoned_tokens_are_counted() -> None:
     served = service()
     served.metrics.abandoned("ids", 7)
     assert samples(served)["sumserve_tokens_total", "ids", "abandoned"] == 7
+
+
+def families(page: str) -> dict[str, list[tuple[str, dict[str, str], float]]]:
+    """Name -> samples; a family that comes twice is a mistake."""
+    found = {}
+    for family in parsed(page):
+        assert family.name not in found
+        found[family.name] = [(one.name, one.labels, one.value) for one in family.samples]
+    return found
+
+
+def test_the_pages_of_several_workers_are_one_page_with_each_family_once() -> None:
+    pages = {}
+    for worker in 0, 1, 2:
+        served = service()
+        for _ in range(worker + 1):
+            served.metrics.request("ids", 200)
+            served.metrics.request('odd "{} =\n # HELP \u2028', 404)
+        pages[worker] = served.metrics.page().decode()
+    page = one_page({**pages, 7: None})
+    heads = [line for line in page.splitlines() if line.startswith("# HELP ")]
+    assert len(heads) == len(set(heads))
+    together = families(page)
+    up = [(one[1]["worker"], one[2]) for one in together.pop("sumserve_worker_up")]
+    assert up == [("0", 1), ("1", 1), ("2", 1), ("7", 0)]
+    apart = {
+        name: [
+            (sample, {"worker": str(worker), **labels}, value)
+            for worker, own in pages.items()
+            for sample, labels, value in families(own)[name]
+        ]
+        for name in families(pages[0])
+    }
+    assert together == apart

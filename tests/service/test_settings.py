@@ -19,6 +19,8 @@ def test_flags_win_over_the_environment_and_both_over_defaults() -> None:
         ({"SUMSERVE_PORT": "eighty"}, "SUMSERVE_PORT or --port.*'eighty'"),
         ({"SUMSERVE_PORT": "65536"}, "SUMSERVE_PORT"),
         ({"SUMSERVE_STEP_TOKENS": "0"}, "SUMSERVE_STEP_TOKENS or --step-tokens"),
+        ({"SUMSERVE_WORKERS": "0"}, "SUMSERVE_WORKERS or --workers"),
+        ({"SUMSERVE_WORKERS": "257"}, "SUMSERVE_WORKERS or --workers"),
         ({"SUMSERVE_DEVICE": "tpu"}, "SUMSERVE_DEVICE"),
         ({"SUMSERVE_DEVICE": "cuda:"}, "SUMSERVE_DEVICE or --device.*'cuda:'"),
         ({"SUMSERVE_GPU_MEMORY_BYTES": "-1"}, "SUMSERVE_GPU_MEMORY_BYTES"),

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from service.engine.job import Job, Part, Step
 from service.engine.runner import Outcome
-from service.statistics import Statistics, Timing
+from service.statistics import Statistics, Timing, summed
 
 TIMING = Timing(queue=0.001, decode=0.002, compute=0.003, encode=0.004)
 
@@ -34,3 +34,25 @@ def test_a_model_that_nobody_asked_has_nothing_but_zeros() -> None:
     said = Statistics().of("m", "1")
     assert said["inference_count"] == said["execution_count"] == said["last_inference"] == 0
     assert said["batch_stats"] == []
+
+
+def test_several_workers_add_up_to_one_that_did_it_all() -> None:
+    times = iter([12.5, 99.0, 98.0])
+    one, other, third = (Statistics(clock=lambda: next(times)) for _ in range(3))
+    whole = Statistics(clock=lambda: 99.0)
+    for counted, sequences in (one, 3), (other, 1), (third, 9):
+        for who in counted, whole:
+            who.succeeded("m", sequences, TIMING)
+            who.failed("m", sequences / 8)
+            step = Step("m", (Part(Job("m", [7] * sequences), 0, sequences),))
+            who.ran(step, Outcome(started=0.0, seconds=sequences / 1000))
+    found = summed([worker.of("m", "7") for worker in (one, other, third)])
+    assert found == whole.of("m", "7")
+    assert found["last_inference"] == 99_000
+    assert [batch["batch_size"] for batch in found["batch_stats"]] == [1, 4, 16]
+
+
+def test_one_worker_s_statistics_are_the_whole() -> None:
+    alone = Statistics(clock=lambda: 1.0)
+    alone.succeeded("m", 3, TIMING)
+    assert summed([alone.of("m", "7")]) == alone.of("m", "7")

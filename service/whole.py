@@ -1,0 +1,64 @@
+"""The server as a whole: what its workers, or its only one, say together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from service.application import Service
+from service.errors import NotServing
+from service.manifest import Manifest
+from service.metrics import one_page
+from service.siblings import Siblings
+from service.statistics import summed
+
+
+class Whole:
+    """This worker and its siblings; it answers them what it asks of them."""
+
+    def __init__(self, service: Service, siblings: Siblings) -> None:
+        self._service, self._siblings = service, siblings
+        siblings.answer("metrics", self._page)
+        siblings.answer("statistics", self._statistics)
+        siblings.answer("readiness", self._reason)
+
+    async def page(self) -> str:
+        """Metrics in Prometheus' text format, with the worker of each where there are several."""
+        own = await self._page()
+        if not self._siblings.any:
+            return own
+        pages = await self._siblings.ask("metrics") | {self._siblings.index: own}
+        return one_page(dict(sorted(pages.items())))
+
+    async def statistics(self, models: Iterable[Manifest]) -> list[Any]:
+        """Of these models, all workers together. NotServing where one does not answer."""
+        others = await self._siblings.ask("statistics")
+        for worker, answer in others.items():
+            if answer is None:
+                raise NotServing(f"worker {worker} does not answer, whose counts belong to the sum")
+        everyone = [await self._statistics(), *others.values()]
+        return [summed([of[m.name] for of in everyone if m.name in of]) for m in models]
+
+    async def reason(self) -> str:
+        """Why the server is not ready, if so. It is when each of its workers is."""
+        own = await self._reason()
+        if not self._siblings.any:
+            return own
+        # Who is not ready itself need not ask; while they drain, others may have gone.
+        reasons = {self._siblings.index: own} if own else await self._siblings.ask("readiness")
+        troubles = [_trouble(worker, why) for worker, why in reasons.items() if why != ""]
+        return f"not ready: {'; '.join(troubles)}" if troubles else ""
+
+    async def _page(self) -> str:
+        return self._service.metrics.page().decode()
+
+    async def _statistics(self) -> dict[str, Any]:
+        models = self._service.manifests.values()
+        return {m.name: self._service.statistics.of(m.name, m.version) for m in models}
+
+    async def _reason(self) -> str:
+        return self._service.readiness.reason()
+
+
+def _trouble(worker: int, why: str | None) -> str:
+    return f"worker {worker} does not answer" if why is None else f"worker {worker}: {why}"
