@@ -34,10 +34,26 @@ class Bodies:
     def __init__(self, limits: BodyLimits) -> None:
         self._limits = limits
         self.in_flight = 0
+        self._freed = asyncio.Event()
 
     def holding(self) -> Held:
         """What one request will hold of them, until the block is left."""
         return Held(self, self._limits.in_flight_bytes)
+
+    def count(self, more: int) -> None:
+        """So many more are held, or fewer."""
+        self.in_flight += more
+        if more < 0:
+            self.wake()
+
+    def wake(self) -> None:
+        """Whoever waits for room is to look again."""
+        self._freed.set()
+        self._freed = asyncio.Event()
+
+    async def freed(self) -> None:
+        """Wait until somebody holds less, or there is another reason to look again."""
+        await self._freed.wait()
 
     async def receive(self, request: Request, held: Held) -> bytes | bytearray:
         """A request's body, inflated.
@@ -107,23 +123,31 @@ class Held:
     """What one request holds of the bytes in flight."""
 
     def __init__(self, bodies: Bodies, most: int) -> None:
-        self._bodies, self._most, self._bytes = bodies, most, 0
+        self.bodies, self.most, self.bytes = bodies, most, 0
+
+    @property
+    def others(self) -> int:
+        """Bytes that other requests hold."""
+        return self.bodies.in_flight - self.bytes
 
     def take(self, count: int) -> None:
         """Count so many more; QueueFull when they do not fit. Alone, a request always fits."""
-        others = self._bodies.in_flight - self._bytes
-        if others and self._bodies.in_flight + count > self._most:
-            raise QueueFull(f"requests in flight hold {others} bytes; the limit is {self._most}")
-        self._bytes += count
-        self._bodies.in_flight += count
+        others = self.others
+        if others and self.bodies.in_flight + count > self.most:
+            raise QueueFull(f"requests in flight hold {others} bytes; the limit is {self.most}")
+        self.hold(self.bytes + count)
+
+    def hold(self, count: int) -> None:
+        """Count so many from now on, whether they fit or not."""
+        more, self.bytes = count - self.bytes, count
+        self.bodies.count(more)
 
     def __enter__(self) -> Held:
         return self
 
     def __exit__(self, *_: object) -> None:
         """Give all of them back."""
-        self._bodies.in_flight -= self._bytes
-        self._bytes = 0
+        self.hold(0)
 
 
 async def _let_finish(request: Request, seconds: float) -> None:

@@ -12,6 +12,8 @@ from service.access import note
 from service.errors import ServiceError
 from service.wires.json_answer import dumps
 
+BUG = "internal error; the log has it under this request's id"
+
 
 async def on_service_error(request: Request, error: Exception) -> Response:
     """One of ours."""
@@ -30,7 +32,7 @@ async def on_http_error(request: Request, error: Exception) -> Response:
 
 async def on_bug(request: Request, error: Exception) -> Response:
     """Ours to mend: the log has the traceback, under the request id that the client has too."""
-    return _error(request, 500, "internal error; the log has it under this request's id", {})
+    return _error(request, 500, BUG, {})
 
 
 def _error(request: Request, status: int, message: str, headers: Mapping[str, str]) -> Response:

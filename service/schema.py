@@ -221,7 +221,7 @@ STREAM: dict[str, Any] = {
                 "application/vnd.apache.arrow.stream": {"schema": BINARY},
             },
         },
-        **errors(400, 404, 408, 413, 415, 429, 500, 503, 507),
+        **errors(400, 404, 408, 413, 415, 429, 500, 503, 504, 507),
     },
     "openapi_extra": _body(
         **{

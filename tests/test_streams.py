@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import IncompleteRead
@@ -122,6 +123,21 @@ def test_an_upload_that_stops_is_a_408(tmp_path: Path) -> None:
         answer = upload.answer()
         assert answer.status == 408
         assert "stopped or came too slowly after 13 bytes" in json.loads(answer.read())["error"]
+
+
+def test_past_its_own_time_a_stream_is_a_504(tmp_path: Path) -> None:
+    def slowly() -> Iterator[bytes]:
+        for _ in range(15):
+            yield b"[1, 2, 3]\n"
+            time.sleep(0.1)
+
+    with serving(tmp_path, SHIPPED) as process:
+        url = f"{process.url}/v1/models/digit_sum/stream"
+        kind = {"content-type": "application/x-ndjson"}
+        answer = httpx.post(url, content=slowly(), headers=kind | {"x-request-timeout": "0.5"})
+        assert answer.status_code == 504
+        assert answer.json() == {"error": "the stream was not over within 0.5 seconds"}
+        assert httpx.post(url, content=slowly(), headers=kind).json()["usage"]["tokens"] == 45
 
 
 def test_a_full_spool_is_said_while_the_client_is_still_writing(tmp_path: Path) -> None:

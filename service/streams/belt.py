@@ -32,6 +32,7 @@ class Belt:
         self._engine, self._model, self._walk, self._client = engine, model, walk, client
         self._pieces: deque[Feeds] = deque()
         self._found: deque[Found] = deque()
+        self._sizes: deque[int] = deque()
         self._started = False
         self.queue_ms, self.compute_ms = 0.0, 0.0
 
@@ -41,6 +42,7 @@ class Belt:
         try:
             async for piece in pieces:
                 self._pieces.append(piece)
+                self._sizes.append(sum(values.nbytes for values in piece.values()))
                 running.append(asyncio.create_task(self._advance(piece)))
                 if len(running) == AHEAD:
                     yield await self._next(running)
@@ -48,9 +50,15 @@ class Belt:
                 yield await self._next(running)
         finally:
             self._pieces.clear()
+            self._sizes.clear()
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
+
+    @property
+    def bytes(self) -> int:
+        """Of the pieces that are with the engine."""
+        return sum(self._sizes)
 
     async def alone(self, task: Task) -> Outputs:
         """Something that has no tokens."""
@@ -62,6 +70,7 @@ class Belt:
         """Whatever piece the first task has run, what was found first is of the oldest."""
         answer = await running[0]
         running.popleft()
+        self._sizes.popleft()
         if not self._started:
             self._started, self.queue_ms = True, answer.queue_ms
         return self._found.popleft()

@@ -20,7 +20,7 @@ import numpy as np
 from service.errors import SettingsError, SpoolFull
 from service.stages import Feeds
 
-MEMORY_BYTES = 4 * 2**20  # kept in memory, of each stream
+MEMORY_BYTES = 2**20  # kept in memory, of each stream
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 Layout = list[tuple[str, np.dtype, tuple[int, ...]]]  # of a token: names, types, shapes
@@ -75,14 +75,29 @@ class Spool:
             size = tokens * sum(d.itemsize * prod(shape) for _, d, shape in self._layout)
             yield self._unpacked(await self._read(self._places[number], size), tokens)
 
+    @property
+    def in_memory(self) -> int:
+        """Bytes that are there."""
+        return self.bytes if self.bytes <= self._memory else 0
+
     def close(self) -> None:
-        """Let go of all, also while another thread is at it."""
-        with self._lock:
-            if not self._closed:
-                self._closed = True
-                self._space.taken -= self.bytes
-                with suppress(OSError):  # of a full disk: what is still to be written is of no use
-                    self._file.close()
+        """Let go of all, soon: a thread may be at a slow disk, and nobody waits for it."""
+        if self._closed:
+            return
+        self._closed = True
+        if self.bytes <= self._memory:
+            self._shut()
+            self._release()
+        else:
+            shut = asyncio.get_running_loop().run_in_executor(None, self._shut)
+            shut.add_done_callback(self._release)
+
+    def _shut(self) -> None:
+        with self._lock, suppress(OSError):  # of a full disk: what is unwritten is of no use
+            self._file.close()
+
+    def _release(self, _: object = None) -> None:
+        self._space.taken -= self.bytes
 
     def _packed(self, piece: Feeds) -> bytes:
         layout = [(name, values.dtype, values.shape[1:]) for name, values in piece.items()]

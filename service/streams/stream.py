@@ -18,6 +18,7 @@ from service.pack import BLOCK, Array
 from service.stages import Feeds
 from service.statistics import Timing
 from service.streams.belt import Belt
+from service.streams.memory import Memory
 from service.streams.outgoing import Outgoing
 from service.streams.spool import Spool
 from service.streams.tokens import Tokens
@@ -45,6 +46,7 @@ class Stream:
     walk: Walk
     belt: Belt
     spool: Spool
+    memory: Memory
     tokens: Tokens = field(init=False)
     decoding: float = 0.0
     encoding: float = 0.0
@@ -93,6 +95,7 @@ class Stream:
                 kept = found.kept if self.walk.passes > 1 else found.outputs
                 if kept:
                     await self.spool.append(kept)
+                self._count()
         self.walk.turn()
 
     async def _middle(self) -> None:
@@ -104,6 +107,7 @@ class Stream:
             number = 0
             async for found in every:
                 await self.spool.replace(number, found.kept)
+                self._count()
                 number += 1
         self.walk.turn()
 
@@ -123,11 +127,13 @@ class Stream:
     async def _uploaded(self) -> AsyncGenerator[Feeds, None]:
         """The sequence's columns, in pieces that suit the engine; the last may be smaller."""
         tokens = self.tokens
-        async with aclosing(self.upload.parts()) as parts:
-            async for data in parts:
-                await self._take(data)
-                while tokens.waiting >= (size := self._piece_tokens()):
-                    yield self._given(tokens.take(size))
+        with self.memory.taking_in():
+            async with aclosing(self.upload.parts()) as parts:
+                async for data in parts:
+                    await self.memory.room(self.reader.held)
+                    await self._take(data)
+                    while tokens.waiting >= (size := self._piece_tokens()):
+                        yield self._given(tokens.take(size))
         await self._take(b"", last=True)
         if not tokens.pieces:
             self.reader.check_empty()
@@ -141,17 +147,20 @@ class Stream:
         if not self._begun:
             self.walk.given(self.tokens.context, piece)
             self._begun = True
+        self._count()
         return piece
 
     async def _take(self, data: bytes, last: bool = False) -> None:
         """Read what there is enough of."""
         units = await self._call(self.reader.cut, data, last)
+        self._count(sum(len(unit.data) for unit in units))
         if units:
             began = time.perf_counter()
             packs = await self._call(self.reader.read, units)
             self.decoding += time.perf_counter() - began
             for pack in packs:
                 self.tokens.add(pack)
+            self._count()
 
     def _piece_tokens(self) -> int:
         """As many as run for as long as a step may that is shared with others."""
@@ -167,9 +176,16 @@ class Stream:
         return data
 
     async def _send(self, data: bytes) -> None:
+        self._count(len(data))
         if not self.out.started:
             await self.out.begin(self.media)
         await self.out.write(data)
+        self._count()
+
+    def _count(self, more: int = 0) -> None:
+        """What is in memory now; more: on its way from one place to the next."""
+        parts = self.reader.held, self.tokens.bytes, self.belt.bytes, self.spool.in_memory
+        self.memory.holds(sum(parts) + more)
 
     async def _call(self, function: Callable[..., T], *args: Any) -> T:
         """In a thread, so that the loop goes on answering others."""

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 
 from fastapi import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from service.access import note
+from service.access import SCOPE_KEY, note
 from service.application import Service
-from service.asking import client
-from service.errors import ClientGone, QueueFull, ServiceError
+from service.asking import asked_timeout, client
+from service.complaint import BUG
+from service.engine.admission import HARD
+from service.errors import ClientGone, DeadlinePassed, QueueFull, ServiceError
 from service.protocol import leaving
 from service.streams.belt import Belt
+from service.streams.memory import Memory
 from service.streams.outgoing import Outgoing
 from service.streams.passes import check_streams
 from service.streams.spool import Space, Spool
@@ -24,26 +29,40 @@ from service.streams.stream import Stream
 from service.streams.upload import Upload
 from service.wires import streaming
 
+log = logging.getLogger("sumserve.streams")
+
 
 class Streams:
     """All streams of a service."""
 
     def __init__(self, service: Service) -> None:
         own = service.settings
-        self.service, self.open = service, 0
+        self.service, self._clients = service, Counter[str]()  # how many are open of each
+        self.large: list[Memory] = []
         self.space = Space(own.spool_folder, own.max_spool_bytes, own.max_stream_spool_bytes)
 
+    @property
+    def open(self) -> int:
+        """How many there are."""
+        return self._clients.total()
+
     @contextmanager
-    def one_more(self) -> Iterator[None]:
-        """QueueFull where there are too many."""
-        most = self.service.settings.max_streams
-        if self.open >= most:
-            raise QueueFull(f"{self.open} streams are open, which is the limit")
-        self.open += 1
+    def one_more(self, client: str) -> Iterator[None]:
+        """QueueFull where there are too many, and the client has its share of them."""
+        self._check(client)
+        self._clients[client] += 1
         try:
             yield
         finally:
-            self.open -= 1
+            self._clients -= Counter({client: 1})  # forgets who has none
+
+    def _check(self, client: str) -> None:
+        """As the queue has it: in a full house there is room for who has less than a share."""
+        most, total, own = self.service.settings.max_streams, self.open + 1, self._clients[client]
+        clients = len(self._clients.keys() | {client})
+        if total > HARD * most or (total > most and (own + 1) * clients > most):
+            what = f"{self.open} streams are open, of {len(self._clients)} clients"
+            raise QueueFull(f"{what}; the limit is {most}")
 
 
 class Streamed(Response):
@@ -52,25 +71,32 @@ class Streamed(Response):
     def __init__(self, streams: Streams, name: str, request: Request) -> None:
         super().__init__()
         self._streams, self._service = streams, streams.service
-        self._name, self._request = name, request
+        self._name, self._request, self._client = name, request, client(request)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI. Before the answer has begun an error is an answer; later it cuts it short."""
-        limits = self._service.settings.body_limits()
+        limits, began = self._service.settings.body_limits(), asyncio.get_running_loop().time()
         out, upload = Outgoing(scope, receive, send, limits.seconds), Upload(self._request, limits)
         stream: Stream | None = None
         try:
             with (
                 self._while_client_is_there(),
-                self._streams.one_more(),
+                self._streams.one_more(self._client),
+                self._service.bodies.holding() as held,
                 closing(Spool(self._streams.space)) as spool,
             ):
-                stream = self._stream(upload, out, spool)
-                await self._counted(stream)
+                memory = Memory(held, self._streams.large, limits.seconds)
+                stream = self._stream(upload, out, spool, memory)
+                async with self._in_time(began):
+                    await self._counted(stream)
         except ServiceError as error:
             await self._fail(error, upload, out, stream)
+        except Exception as error:  # a mistake of ours
+            about = {"request_id": scope[SCOPE_KEY].get("request_id")}
+            log.exception("unexpected error", exc_info=error, extra={"fields": about})
+            await self._fail(ServiceError(BUG), upload, out, stream)
 
-    def _stream(self, upload: Upload, out: Outgoing, spool: Spool) -> Stream:
+    def _stream(self, upload: Upload, out: Outgoing, spool: Spool, memory: Memory) -> Stream:
         """Whatever can be wrong before a byte is read is."""
         service, headers = self._service, self._request.headers
         manifest = service.manifest(self._name)
@@ -81,15 +107,29 @@ class Streamed(Response):
         reader = streaming.reader(headers, manifest, service.limits, most)
         media, writer = streaming.writer(headers, manifest)
         walk = service.sessions[manifest.name].walk()
-        belt = Belt(service.engine, manifest.name, walk, client(self._request))
-        return Stream(service, manifest, upload, reader, media, writer, out, walk, belt, spool)
+        belt = Belt(service.engine, manifest.name, walk, self._client)
+        return Stream(
+            service, manifest, upload, reader, media, writer, out, walk, belt, spool, memory
+        )
+
+    @asynccontextmanager
+    async def _in_time(self, began: float) -> AsyncIterator[None]:
+        """DeadlinePassed past the client's own time, if it names one; else it may take hours."""
+        seconds = asked_timeout(self._request.headers)
+        try:
+            async with asyncio.timeout_at(None if seconds is None else began + seconds) as limit:
+                yield
+        except TimeoutError as error:
+            if not limit.expired():  # a disk's
+                raise
+            raise DeadlinePassed(f"the stream was not over within {seconds:g} seconds") from error
 
     async def _counted(self, stream: Stream) -> None:
         """Run it; statistics and the log see the same figures."""
         service, name, started = self._service, stream.manifest.name, time.perf_counter()
         try:
             await stream.run()
-        except (ServiceError, asyncio.CancelledError):
+        except BaseException:
             service.statistics.failed(name, time.perf_counter() - started)
             raise
         finally:

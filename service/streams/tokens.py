@@ -20,9 +20,9 @@ class Tokens:
     def __init__(self, manifest: Manifest, most: int) -> None:
         """most: tokens; 0 for any number."""
         self._manifest, self._most = manifest, most
-        self._parts: deque[Feeds] = deque()
+        self._parts: deque[tuple[Feeds, int]] = deque()  # what waits of each, and its bytes
         self.context: dict[str, Array] = {}
-        self.pieces = self.total = self.waiting = 0
+        self.pieces = self.total = self.waiting = self.bytes = 0
 
     def add(self, pack: Pack) -> None:
         """More pieces, one after the other. BadRequest where they make it too long, or differ."""
@@ -32,7 +32,9 @@ class Tokens:
         self.waiting += pack.tokens
         self._check_most()
         if pack.tokens:
-            self._parts.append(columns_of(pack))
+            size = sum(values.nbytes for values in pack.columns.values())
+            self._parts.append((columns_of(pack), size))
+            self.bytes += size
 
     def take(self, tokens: int) -> Feeds:
         """The next so many tokens, of those that wait."""
@@ -40,11 +42,14 @@ class Tokens:
         self.waiting -= tokens
         taken = []
         while tokens:
-            part = self._parts.popleft()
+            part, size = self._parts.popleft()
             length = len(next(iter(part.values())))
-            if length > tokens:
-                self._parts.appendleft({name: values[tokens:] for name, values in part.items()})
+            if length > tokens:  # all of it is held until nothing of it waits
+                rest = {name: values[tokens:] for name, values in part.items()}
+                self._parts.appendleft((rest, size))
                 part, length = {name: values[:tokens] for name, values in part.items()}, tokens
+            else:
+                self.bytes -= size
             taken.append(part)
             tokens -= length
         if len(taken) == 1:

@@ -54,6 +54,11 @@ class ArrowPieces:
         self._known: dict[int, bytes] = {}  # from those that were read
         self._sizes: dict[int, int] = {}  # of both
 
+    @property
+    def held(self) -> int:
+        """Bytes of messages that are not cut, and of what all batches are read behind."""
+        return len(self._rest) + self._waiting + self._prefix()
+
     def cut(self, data: bytes, last: bool) -> list[Unit]:
         """Batches, once there are enough."""
         self._rest += data

@@ -43,6 +43,11 @@ class JsonPieces:
         self._rest, self._whole, self._lines = bytearray(), 0, 0
         self._blank, self._form = 0, b""
 
+    @property
+    def held(self) -> int:
+        """Bytes of lines that are not cut."""
+        return len(self._rest)
+
     def cut(self, data: bytes, last: bool) -> list[Unit]:
         """Lines, once there are enough."""
         end = data.rfind(b"\n") + 1

@@ -33,6 +33,10 @@ class PieceReader(Protocol):
 
     name: str  # of a unit, to clients
 
+    @property
+    def held(self) -> int:
+        """Bytes that have come and are not cut, or needed for what will come."""
+
     def cut(self, data: bytes, last: bool) -> list[Unit]:
         """Units that are whole by now and enough to be read; ``last``: no more data will come.
 

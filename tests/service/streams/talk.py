@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Coroutine, Iterable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.requests import Request
 from starlette.types import Message
@@ -16,21 +16,33 @@ from service.errors import ServiceError
 from service.protocol import LEFT
 from service.streams.streamed import Streamed, Streams
 
+T = TypeVar("T")
+
 
 class Talk:
     """An ASGI scope with its two ends. ``reads`` is how often the server asked for more."""
 
-    def __init__(self, parts: Iterable[bytes], headers: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        parts: Iterable[bytes],
+        headers: dict[str, str] | None = None,
+        client: str = "me",
+        stays: bool = False,
+    ) -> None:
+        """stays: it neither ends nor sends any more."""
         self._parts: Iterator[bytes] = iter(parts)
+        self._stays = stays
         self.reads, self.sent, self.ended, self.cut = 0, bytearray(), False, False
         self.status: int | None = None
         self.headers: dict[str, str] = {}
         self.reading = asyncio.Event()  # cleared: nothing of the answer is read
         self.reading.set()
+        self.reading_body = asyncio.Event()  # cleared: nothing but its head is
+        self.reading_body.set()
         self.log: dict[str, Any] = {}
         raw = [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
         self.scope: dict[str, Any] = {
-            "type": "http", "method": "POST", "path": "/", "headers": raw, "client": ("me", 1),
+            "type": "http", "method": "POST", "path": "/", "headers": raw, "client": (client, 1),
             "state": {"sumserve.cut": self._close}, "sumserve.log": self.log,
         }  # fmt: skip
 
@@ -44,6 +56,8 @@ class Talk:
             return {"type": "http.disconnect"}
         await asyncio.sleep(0)
         part = next(self._parts, None)
+        if part is None and self._stays:
+            await asyncio.Future()
         return {"type": "http.request", "body": part or b"", "more_body": part is not None}
 
     async def send(self, message: Message) -> None:
@@ -52,6 +66,7 @@ class Talk:
             self.status = message["status"]
             self.headers = {k.decode(): v.decode() for k, v in message["headers"]}
         else:
+            await self.reading_body.wait()
             self.sent += message.get("body", b"")
             self.ended |= not message.get("more_body", False)
 
@@ -80,7 +95,7 @@ async def until(true: Callable[[], bool], seconds: float = 20) -> None:
             await asyncio.sleep(0.002)
 
 
-async def settled(value: Callable[[], object]) -> object:
+async def settled(value: Callable[[], T]) -> T:
     """Let others work until nothing changes any more."""
     before, same = value(), 0
     async with asyncio.timeout(20):

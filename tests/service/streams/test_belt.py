@@ -101,6 +101,24 @@ def test_no_more_pieces_are_asked_for_than_may_be_ahead() -> None:
     to_its_end(all_of_it())
 
 
+def test_what_is_with_the_engine_is_counted() -> None:
+    async def all_of_it() -> None:
+        engine, found = Held(), list[int]()
+        own = belt(engine)
+        going = asyncio.create_task(collect(own.through(pieces([], 3)), found))
+        counted = []
+        while not going.done():
+            await until(lambda: bool(engine.waiting) or going.done())
+            counted.append(await settled(lambda: own.bytes))
+            if engine.waiting:
+                engine.run()
+        await going
+        assert counted[:3] == [160, 160, 80], "two pieces of ten integers, at last one"
+        assert own.bytes == 0
+
+    to_its_end(all_of_it())
+
+
 def test_a_task_that_comes_too_late_runs_nothing() -> None:
     async def all_of_it() -> None:
         engine, found = Held(), list[int]()

@@ -2,66 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Any
-
 import pytest
 
-from service.application import Service
 from service.streams import outgoing
 from service.streams.belt import AHEAD
 from service.streams.streamed import Streams
 from tests.service.streams.conftest import Serving
 from tests.service.streams.cuts import draw, lines
+from tests.service.streams.holding import SMALL, TOKENS, Gate, endless, going
 from tests.service.streams.talk import Talk, settled, to_its_end, until
-
-TOKENS = 20_000
-SMALL = {"shared_ms": 0.001}  # pieces as small as they may be: 256 tokens
-
-
-@dataclass
-class Gate:
-    """Lets so many pieces through to the engine."""
-
-    service: Service
-    monkeypatch: pytest.MonkeyPatch
-    passed: int = 0
-    _room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
-
-    def __post_init__(self) -> None:
-        advance = self.service.engine.advance
-
-        async def gated(*about: Any, **named: Any) -> Any:
-            await self._room.acquire()
-            self.passed += 1
-            return await advance(*about, **named)
-
-        self.monkeypatch.setattr(self.service.engine, "advance", gated)
-
-    def open(self, pieces: int = 10**4) -> None:
-        for _ in range(pieces):
-            self._room.release()
-
-
-def endless(part: bytes) -> Iterator[bytes]:
-    while True:
-        yield part
-
-
-@asynccontextmanager
-async def going(streams: Streams, talk: Talk, name: str) -> AsyncIterator[asyncio.Task[None]]:
-    """The stream, ended with the block."""
-    task = asyncio.create_task(talk.held(streams, name))
-    try:
-        yield task
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        assert streams.open == 0
-        assert streams.space.taken == 0
 
 
 @pytest.mark.parametrize("name", ["pooled", "plain"])
@@ -100,7 +49,7 @@ def test_no_more_is_computed_than_is_read(
             talk.reading.set()
             await task
             assert talk.ended
-            assert gate.passed > held  # type: ignore[operator]
+            assert gate.passed > held
 
     to_its_end(all_of_it())
 
@@ -145,7 +94,7 @@ def test_a_client_that_leaves_is_let_go_and_nothing_more_is_run(
             gate.open()
             assert await settled(lambda: gate.passed) == let_through
             assert service.engine.requests == 0
-            assert streams.space.taken == 0
+            await until(lambda: streams.space.taken == 0)
 
     to_its_end(all_of_it())
 

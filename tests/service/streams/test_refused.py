@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import pytest
 
 from service.api import create_app
+from service.errors import QueueFull
 from service.manifest import AttentionStage
 from service.streams.streamed import Streams
 from tests.service.client import Client
 from tests.service.streams.conftest import Serving
 from tests.service.streams.cuts import draw, lines
+from tests.service.streams.holding import endless
 from tests.service.streams.talk import Talk, run, to_its_end
-
-
-def endless(line: bytes) -> Iterator[bytes]:
-    while True:
-        yield line
-
 
 REFUSED: dict[str, tuple[int, str, dict[str, Any], dict[str, str]]] = {
     "nobody": (404, "unknown model 'nobody'", {}, {}),
@@ -93,12 +89,38 @@ def test_a_spool_that_is_full_is_a_507(
 def test_too_many_streams_are_a_429(serving: Serving) -> None:
     async def two() -> None:
         streams = Streams(serving(max_streams=1, body_seconds=0.2))
-        with streams.one_more():
+        with streams.one_more("me"):
             talk = Talk([b"[]\n"])
             await talk.held(streams, "plain")
             assert (talk.status, talk.headers["retry-after"]) == (429, "1")
         await (again := Talk([b"[]\n"])).held(streams, "plain")
         assert again.status == 200
         assert streams.open == 0
+
+    to_its_end(two())
+
+
+def test_a_full_house_has_room_for_who_has_less_than_a_share(serving: Serving) -> None:
+    streams, found = Streams(serving(max_streams=8)), dict[str, int]()
+    with ExitStack() as stack:
+        for name in ("first", "second", "third", "fourth"):
+            with suppress(QueueFull):
+                for found[name] in range(99):
+                    stack.enter_context(streams.one_more(name))
+        assert found == {"first": 8, "second": 4, "third": 2, "fourth": 2}
+        with pytest.raises(QueueFull, match="16 streams are open, of 4 clients; the limit is 8"):
+            stack.enter_context(streams.one_more("fifth"))
+    assert streams.open == 0
+    with streams.one_more("fifth"):
+        assert streams.open == 1
+
+
+def test_whose_a_stream_is_counts(serving: Serving) -> None:
+    async def two() -> None:
+        streams = Streams(serving(max_streams=2, body_seconds=0.2))
+        with streams.one_more("me"), streams.one_more("me"):
+            await (mine := Talk([b"[]\n"])).held(streams, "plain")
+            await (other := Talk([b"[]\n"], client="other")).held(streams, "plain")
+            assert (mine.status, other.status) == (429, 200)
 
     to_its_end(two())

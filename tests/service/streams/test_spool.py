@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from service.errors import SettingsError, SpoolFull
 from service.stages import Feeds
 from service.streams.spool import Space, Spool
+from tests.service.streams.talk import until
 
 MIB = 2**20
 
@@ -90,7 +92,33 @@ def test_little_stays_in_memory_and_a_file_has_no_name(tmp_path: Path) -> None:
         assert len(open_files(tmp_path)) == 1
         assert not os.listdir(tmp_path)
         spool.close()
-        assert not open_files(tmp_path)
+        await until(lambda: not open_files(tmp_path))
+
+    asyncio.run(kept())
+
+
+def test_the_loop_does_not_wait_for_a_slow_disk_when_it_lets_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on, written = threading.Event(), threading.Event(), list[bool]()
+
+    def slowly(_: bytes) -> None:
+        begun.set()
+        written.append(go_on.wait(2))
+
+    async def kept() -> None:
+        own = space(tmp_path)
+        spool = Spool(own, memory_bytes=1)
+        monkeypatch.setattr(spool._file, "write", slowly)
+        writing = asyncio.create_task(spool.append(piece(0)))
+        await until(begun.is_set)
+        spool.close()
+        assert not written, "the disk is still at it"
+        assert own.taken == 2400, "as is what it has"
+        go_on.set()
+        await writing
+        await until(lambda: own.taken == 0)
+        assert spool._file.closed
 
     asyncio.run(kept())
 

@@ -36,6 +36,20 @@ def test_it_hands_on_all_in_order_in_any_sizes(lengths: list[int], sizes: list[i
     assert found == list(range(sum(lengths)))
 
 
+def test_what_waits_is_held_until_nothing_of_it_does() -> None:
+    own = tokens()
+    own.add(pack(10))
+    own.add(pack(0))
+    own.add(pack(20))
+    assert own.bytes == 240
+    own.take(4)
+    assert own.bytes == 240, "a part is held as a whole"
+    own.take(8)
+    assert own.bytes == 160
+    own.take(18)
+    assert own.bytes == 0
+
+
 def test_lengths_are_of_the_whole_sequence() -> None:
     own = tokens(lengths=(3, 5))
     own.add(pack(2))

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
+import torch
 
 from export.bundle import export
 from export.cases import QUICK
+from models import config
+from models.checkpoint import Card, Checkpoint
+from models.model import Model
+from models.signature import Output, Signature, VectorColumn
 from service.bundle import Bundle
 from service.graph import Options
 from service.pack import BLOCK, Array, Pack
@@ -18,12 +23,44 @@ from service.stages import Feeds
 from service.streams.walk import columns_of
 from tests.conftest import CONFIGS, SHIPPED
 from tests.export.architectures import made
+from tests.models.small import draw_biases
 from tests.service.streams.cuts import cuts, draw
 
 LENGTHS = [1, 15, 16, 17, 161, 199]
 SIZES = [[BLOCK], [BLOCK, 5 * BLOCK, 2 * BLOCK], [10_000]]
 EVERY_COLUMN = ("performer", "linformer")  # of any kind, positions, context
-ROOT = Path("build/bundles")
+LONG = [(5000, [16 * BLOCK, 7 * BLOCK]), (70_001, [512 * BLOCK]), (0, [1])]
+
+
+def mixed() -> Checkpoint:
+    """Two layers, outputs per token and per sequence, of any length."""
+    own = config.ModelConfig(
+        architecture="sumformer",
+        signature=Signature(
+            columns=(VectorColumn(width=8),),
+            outputs=(
+                Output(name="y", per="token", width=8),
+                Output(name="z", per="sequence", width=10),
+            ),
+            min_length=0,
+        ),
+        embedding=config.Embedding(width=12),
+        blocks=(_layer("sum"), _layer("mean")),
+        heads=(config.TokenHead(hidden=(9,)), config.SequenceHead(pool=_pool("mean"))),
+    )
+    torch.manual_seed(0)
+    model = Model(own).eval()
+    draw_biases(model)
+    return Checkpoint(Card(name="mixed", seed=0, model=own), model)
+
+
+def _layer(aggregation: Literal["sum", "mean"]) -> config.Block:
+    layer = config.SumformerLayer(pool=_pool(aggregation), psi=(16,), width=12)
+    return config.Block(mixing=layer, residual=True)
+
+
+def _pool(aggregation: Literal["sum", "mean"]) -> config.SumPool:
+    return config.SumPool(phi=(16, 16), latent_dim=8, aggregation=aggregation)
 
 
 def walked(session: Session, pack: Pack, sizes: list[int]) -> dict[str, Array]:
@@ -56,8 +93,8 @@ def check_same(session: Session, length: int, sizes: list[int]) -> None:
 @pytest.fixture(scope="module")
 def made_ones(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("made")
-    for name in EVERY_COLUMN:
-        export(made(name), root, "1", effort=QUICK)
+    for checkpoint in [*map(made, EVERY_COLUMN), mixed()]:
+        export(checkpoint, root, "1", effort=QUICK)
     return root
 
 
@@ -77,17 +114,19 @@ def test_of_small_models(bundles: Path, name: str, sizes: list[int]) -> None:
         check_same(session, length, sizes)
 
 
-def _served() -> Iterator[Path]:
-    yield from sorted(SHIPPED.glob("*/1"))
-    yield from (ROOT / name / "1" for name in ("reference", "reference-pooled"))
-
-
-@pytest.mark.parametrize("folder", list(_served()), ids=lambda folder: folder.parent.name)
+@pytest.mark.parametrize("folder", sorted(SHIPPED.glob("*/1")), ids=lambda own: own.parent.name)
 def test_of_served_models(folder: Path) -> None:
-    if not folder.exists():
-        pytest.skip("did NOT run: make reference")
     session = Session(Bundle.open(folder), Options())
-    for length, sizes in [(5000, [16 * BLOCK, 7 * BLOCK]), (70_001, [512 * BLOCK]), (0, [1])]:
+    for length, sizes in LONG:
+        check_same(session, length, sizes)
+
+
+@pytest.mark.parametrize("name", ["mixed", "pooled"])
+def test_of_long_sequences(made_ones: Path, bundles: Path, name: str) -> None:
+    """Of layers with outputs of both kinds, and without a layer."""
+    root = made_ones if name == "mixed" else bundles
+    session = Session(Bundle.open(root / name / "1"), Options())
+    for length, sizes in LONG:
         check_same(session, length, sizes)
 
 
