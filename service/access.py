@@ -58,8 +58,9 @@ class AccessLog:
             if fields["status"] is None:
                 raise
         finally:
-            duration = round((time.perf_counter() - started) * 1e3, 3)
-            log.info("request", extra={"fields": _line(scope, fields, duration)})
+            if log.isEnabledFor(logging.INFO):
+                duration = round((time.perf_counter() - started) * 1e3, 3)
+                log.info("request", extra={"fields": _line(scope, fields, duration)})
             self._count(fields.get("model", ""), fields["status"] or 500)
 
 

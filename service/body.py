@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from service.encoding import inflate
 from service.errors import BadRequest, ClientGone, QueueFull, SlowBody, TooLarge
-from service.protocol import CHUNKS
+from service.protocol import CHUNKS, WHOLE
 
 LINGER_SECONDS = 5.0
 GRACE_SECONDS = 5.0  # before the rate counts: for the time a connection takes to come to speed
@@ -91,17 +91,23 @@ class Bodies:
         length = request.headers.get("content-length", "")
         self._check_size(int(length[:19]) if length.isdigit() else 0)
         latest, grace = start + limits.seconds, min(start + GRACE_SECONDS, start + limits.seconds)
+        if request.scope.get("state", {}).get(WHOLE):  # nothing is waited for
+            while await self._more(body, request, held):
+                pass
+            return
         async with asyncio.timeout_at(grace) as deadline:
-            more = True
-            while more:
-                chunk, more = await _receive(request)
-                body += chunk
-                held.take(len(chunk))
-                self._check_size(len(body))
-                self._check_chunks(request)
-                if more:
-                    rate = len(body) / limits.bytes_per_second
-                    deadline.reschedule(min(latest, grace + rate))
+            while await self._more(body, request, held):
+                rate = len(body) / limits.bytes_per_second
+                deadline.reschedule(min(latest, grace + rate))
+
+    async def _more(self, body: bytearray, request: Request, held: Held) -> bool:
+        """Take in a piece; whether there are others."""
+        chunk, more = await _receive(request)
+        body += chunk
+        held.take(len(chunk))
+        self._check_size(len(body))
+        self._check_chunks(request)
+        return more
 
     def _check_size(self, size: int) -> None:
         if size > self._limits.bytes:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import accumulate
 from typing import Any, Literal
 
 import numpy as np
@@ -66,7 +67,7 @@ class Pack:
 
     def split(self, per_token: Array) -> list[Array]:
         """(T, width) -> one (n, width) view per sequence."""
-        return np.split(per_token, np.cumsum(self.lengths)[:-1])
+        return runs(per_token, self.lengths.tolist())
 
     def per_sequence(self, rows: Array, per: Literal["token", "sequence"]) -> list[Array]:
         """Rows per token or per sequence -> one array per sequence."""
@@ -188,3 +189,8 @@ class Blocks:
             lengths=np.append(sizes, 0),
             block=np.append(owner - owner[0], 0),
         )
+
+
+def runs(rows: Array, sizes: Sequence[int]) -> list[Array]:
+    """(R, ...) in runs of these sizes, as views; what numpy's split takes ten times as long for."""
+    return [rows[end - size : end] for size, end in zip(sizes, accumulate(sizes), strict=True)]

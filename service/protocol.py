@@ -17,6 +17,7 @@ from service.errors import ClientGone
 from service.gathering import Gathering
 
 CHUNKS = "sumserve.chunks"  # in a request's state: how many chunks of its body have come
+WHOLE = "sumserve.whole"  # in a request's state: that all of its body has come
 LEFT = "sumserve.left"  # in a request's state: what to call when its client has left
 GONE = "sumserve.gone"  # in a request's state: that it has
 CUT = "sumserve.cut"  # in a request's state: closes its connection; True: without what is unsent
@@ -118,6 +119,7 @@ class Protocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """The body has come: read on, to notice when the client leaves."""
         self._silent_bytes = 0
+        self.scope["state"][WHOLE] = True
         super().on_message_complete()
         if not self.pipeline:  # else they would be taken in without end
             self.flow.resume_reading()

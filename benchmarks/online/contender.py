@@ -23,12 +23,13 @@ from service.pack import Array
 
 OURS = "sumserve"
 BINARY, JSON = "binary", "JSON"
+SETTINGS = {"workers": available_cpus(), "log_level": "warning"}  # no peer logs every request
 TOLERANCE = 1e-4  # of a sequence's largest answer, for peers; ours must be right to the last bit
 
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """setting: None for ours, which has its defaults, and a worker for every CPU."""
+    """setting: None for ours, which has a worker for every CPU and else its defaults."""
 
     setting: Setting | None = None
 
@@ -71,7 +72,7 @@ class Contender:
             return
         with TemporaryDirectory() as folder:
             shutil.copytree(BUNDLES / "reference", Path(folder) / "reference")
-            with ServerProcess(Path(folder), workers=available_cpus(), grace_seconds=0) as own:
+            with ServerProcess(Path(folder), grace_seconds=0, **SETTINGS) as own:
                 yield own
 
     def first(self) -> Message:

@@ -81,11 +81,14 @@ class Engine:
         about = (model, pack.lengths.tolist(), client, priority, self._passes[model])
         request = Request(*about, deadline=now + timeout, work=pack, submitted=now)
         self._admission.check(request, self._load(request.client), now, self._executor.busy(now))
+        timer = None
+        if not math.isinf(timeout):
+            timer = asyncio.get_running_loop().call_later(timeout, request.expire, timeout)
         try:
-            async with asyncio.timeout(None if math.isinf(timeout) else timeout):
-                return await self._answer(request)
-        except TimeoutError as error:
-            raise DeadlinePassed(f"not answered within {timeout:g} seconds") from error
+            return await self._answer(request)
+        finally:
+            if timer:
+                timer.cancel()
 
     async def advance(
         self,
@@ -151,7 +154,7 @@ class Engine:
         try:
             self._soon()
             return await request.future
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, DeadlinePassed):
             for observer in self.observers:
                 observer.abandoned(request.model, request.left)
             self._scheduler.remove(request)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from service.engine.job import Job
+from service.errors import DeadlinePassed
 from service.pack import Array, Pack
 
 Outputs = dict[str, Array]  # output name -> (T, width) or (N, width)
@@ -59,6 +60,10 @@ class Request(Job):
         """Nothing will come of it."""
         if not self.future.done():
             self.future.set_exception(error)
+
+    def expire(self, seconds: float) -> None:
+        """It has waited for so long, which is as long as it may."""
+        self.fail(DeadlinePassed(f"not answered within {seconds:g} seconds"))
 
     def _answer(self) -> Answer:
         """All parts in order of their sequences: long ones come when they are done."""

@@ -7,7 +7,6 @@ import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
 
 import numpy as np
 
@@ -17,7 +16,7 @@ from service.engine.prover import Proof
 from service.engine.request import Outputs, Request
 from service.engine.starts import Started, Starts
 from service.errors import NotServing, ServiceError, StepFailed
-from service.pack import Array, Pack
+from service.pack import Pack, runs
 
 NO_MEMORY = ("failed to allocate memory", "bad allocation", "bad_alloc", "out of memory")
 
@@ -144,7 +143,7 @@ class Runner:
             "sequence": [len(pack.lengths) for pack in packs],
         }
         outputs = session.manifest.outputs
-        rows = {o.name: _cut(found[o.name], sizes[o.per]) for o in outputs}
+        rows = {o.name: runs(found[o.name], sizes[o.per]) for o in outputs}
         return [{name: own[i] for name, own in rows.items()} for i in range(len(parts))]
 
     def _task(self, part: Part) -> Result:
@@ -206,9 +205,3 @@ def _pack(job: Job) -> Pack:
     pack = _request(job).work
     assert isinstance(pack, Pack)
     return pack
-
-
-def _cut(rows: Array, sizes: Sequence[int]) -> list[Array]:
-    """Rows in runs of these sizes."""
-    ends = list(accumulate(sizes))
-    return [rows[end - size : end] for size, end in zip(sizes, ends, strict=True)]

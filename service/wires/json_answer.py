@@ -10,7 +10,7 @@ import orjson
 
 from service.classes import best, softmax
 from service.manifest import Manifest, Output
-from service.pack import Array
+from service.pack import Array, runs
 
 
 def encode(
@@ -56,7 +56,7 @@ def _rows(manifest: Manifest, of: Any, lengths: Array, values: Callable[[Output]
 def _per_sequence(output: Output, rows: Array, lengths: Array) -> Any:
     """Rows per token or per sequence -> one value per sequence, as JSON can be made of it."""
     if output.per == "token":
-        rows_of = np.split(rows, np.cumsum(lengths)[:-1])
+        rows_of = runs(rows, lengths.tolist())
         return rows_of if rows.dtype.kind == "f" else [own.tolist() for own in rows_of]
     return rows if rows.dtype.kind == "f" else rows.tolist()
 

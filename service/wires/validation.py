@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from service.checks import check_ids, check_lengths
+from service.checks import check_ids, check_lengths, earliest
 from service.columns import IdsColumn, TimeColumn, VectorColumn
 from service.engine.job import cost
 from service.errors import BadRequest
@@ -145,6 +145,10 @@ def _present(values: Values) -> tuple[Values, int]:
     return values, int(values.missing.argmin())
 
 
+def _missing(values: Values) -> int | None:
+    return None if values.missing is None else earliest(values.missing)
+
+
 def _wanted(column: Column | ContextColumn) -> str:
     if isinstance(column, VectorColumn):
         return f"a list of {column.width} numbers"
@@ -153,7 +157,7 @@ def _wanted(column: Column | ContextColumn) -> str:
 
 def _vectors(values: Values, column: VectorColumn, where: Where) -> Array:
     """(R, width) float32, finite."""
-    missing = _first(values.missing)
+    missing = _missing(values)
     if values.widths is None and len(values.data) and missing != 0:
         found = KINDS[values.data.dtype.kind]
         raise BadRequest(f"{where(0)}: must be {_wanted(column)}, not {found}")
@@ -161,7 +165,7 @@ def _vectors(values: Values, column: VectorColumn, where: Where) -> Array:
         raise BadRequest(f"{where(missing)}: must be {_wanted(column)}, not null")
     if values.widths is None:
         return np.empty((0, column.width), np.float32)
-    wrong = _first(values.widths != column.width)
+    wrong = earliest(values.widths != column.width)
     if wrong is not None:
         found, width = values.widths[wrong], column.width
         raise BadRequest(f"{where(wrong)}: {found} numbers, the width is {width}")
@@ -185,20 +189,19 @@ def _numbers(values: Values, column: Column | ContextColumn, where: Where) -> Ar
 def _cast(data: Array, dtype: str, where: Where, missing: bool = False) -> Array:
     """Numbers of any type as finite ones of this; through float64, as JSON's are."""
     if data.dtype.kind == "O":
-        word = _first(np.array([value is not None for value in data], bool))
+        word = earliest(np.array([value is not None for value in data], bool))
         if word is not None:
             raise BadRequest(f"{where(word)}: must be a number, not a string")
         data = np.full(len(data), np.nan)
     if data.dtype != dtype:
         with np.errstate(over="ignore", invalid="ignore"):
-            data = data.astype(np.float64).astype(dtype)
-    bad = ~np.isfinite(data)
+            data = data.astype(np.float64, copy=False).astype(dtype)
+    good = np.isfinite(data)
     if missing:
-        bad &= ~np.isnan(data)
-    wrong = _first(bad)
-    if wrong is not None:
-        raise BadRequest(f"{where(wrong)}: must be {FLOATS[dtype]}")
-    return np.require(data, requirements=["C", "A"])
+        good |= np.isnan(data)
+    if np.count_nonzero(good) < good.size:
+        raise BadRequest(f"{where(int(good.argmin()))}: must be {FLOATS[dtype]}")
+    return _laid_out(data)
 
 
 def _ids(values: Values, column: IdsColumn, first: int, where: Where) -> Array:
@@ -214,15 +217,15 @@ def _ids(values: Values, column: IdsColumn, first: int, where: Where) -> Array:
         data = _coded(values, column.labels, column, outside, where)
     if data.dtype.kind not in "biu":
         raise BadRequest(f"{where(first)}: must be an integer id, not {KINDS[data.dtype.kind]}")
-    large = _first(data > 2**63 - 1) if data.dtype.kind == "u" else None
+    large = earliest(data > 2**63 - 1) if data.dtype.kind == "u" else None
     if large is not None:
         raise BadRequest(f"{where(large)}: id {data[large]} is above 2^63 - 1")
-    missing = _first(values.missing)
+    missing = _missing(values)
     if missing is not None and not column.unknown:
         raise BadRequest(f"{where(missing)}: must be an integer id, not null")
     if values.missing is not None:
         data = np.where(values.missing, outside, data)
-    return np.require(data, np.int64, ["C", "A"])
+    return _laid_out(data.astype(np.int64, copy=False))
 
 
 def _coded(
@@ -234,14 +237,13 @@ def _coded(
     unknown = found == outside
     if values.missing is not None:
         unknown &= ~values.missing
-    wrong = _first(unknown)
+    wrong = earliest(unknown)
     if wrong is not None and not column.unknown:
         raise BadRequest(f"{where(wrong)}: {str(values.data[wrong])[:40]!r} is none of its labels")
     return found
 
 
-def _first(wrong: Array | None) -> int | None:
-    """The first place where it is wrong."""
-    if wrong is None or not wrong.any():
-        return None
-    return int(wrong.argmax())
+def _laid_out(data: Array) -> Array:
+    """As graphs read it."""
+    flags = data.flags
+    return data if flags.c_contiguous and flags.aligned else np.require(data, None, ["C", "A"])
