@@ -9,7 +9,7 @@ from typing import Protocol
 
 from service.body import Bodies
 from service.engine.engine import Engine
-from service.errors import UnknownModel
+from service.errors import UnknownModel, quoted
 from service.manifest import Manifest
 from service.metrics import Metrics
 from service.readiness import Readiness
@@ -62,9 +62,9 @@ class Service:
         """The served model of that name and version, or UnknownModel."""
         if name not in self.manifests:
             known = ", ".join(self.manifests)
-            raise UnknownModel(f"unknown model {name[:80]!r}; served here: {known}")
+            raise UnknownModel(f"unknown model {quoted(name)}; served here: {known}")
         found = self.manifests[name]
         if version is not None and version != found.version:
-            what = f"version {version[:20]!r} of model {name!r}"
+            what = f"version {quoted(version, 20)} of model {name!r}"
             raise UnknownModel(f"{what} is not served; version {found.version} is")
         return found

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from starlette.requests import Request
 
-from service.errors import BadRequest
+from service.errors import BadRequest, quoted
 
 TIMEOUT = "x-request-timeout"
 KEYS = "x-api-key", "authorization"
@@ -37,5 +37,7 @@ def asked_timeout(headers: Mapping[str, str]) -> float | None:
     except ValueError:
         seconds = math.nan
     if not 0 < seconds < math.inf:
-        raise BadRequest(f"X-Request-Timeout: {headers[TIMEOUT][:40]!r} is no number of seconds")
+        raise BadRequest(
+            f"X-Request-Timeout: {quoted(headers[TIMEOUT], 40)} is no number of seconds"
+        )
     return seconds

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 
-from service.errors import BadRequest, TooLarge, UnsupportedMedia
+from service.errors import BadRequest, TooLarge, UnsupportedMedia, quoted
 
 WINDOWS = {"gzip": 31, "x-gzip": 31, "deflate": 15}  # zlib's names for the two formats
 LEVEL = 1  # of numbers little can be had, and that at any level
@@ -18,7 +18,7 @@ def inflate(body: bytes | bytearray, encoding: str, most: int) -> bytes:
     """
     if encoding not in WINDOWS:
         raise UnsupportedMedia(
-            f"Content-Encoding {encoding[:80]!r} is not supported; gzip and deflate are"
+            f"Content-Encoding {quoted(encoding)} is not supported; gzip and deflate are"
         )
     stream = zlib.decompressobj(WINDOWS[encoding])
     try:

@@ -135,3 +135,9 @@ class SpoolFull(ServiceError):
 
     status = 507
     headers = CLOSE
+
+
+def quoted(text: str, most: int = 80) -> str:
+    """The beginning of what a client has sent, in quotes, for a message. Escapes are not free."""
+    found = repr(text[:most])
+    return found if len(found) <= most + 2 else found[: most + 1] + found[0]

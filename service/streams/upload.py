@@ -10,7 +10,7 @@ from starlette.requests import Request
 
 from service.body import GRACE_SECONDS, BodyLimits
 from service.encoding import WINDOWS
-from service.errors import BadRequest, ClientGone, SlowBody, UnsupportedMedia
+from service.errors import BadRequest, ClientGone, SlowBody, UnsupportedMedia, quoted
 from service.protocol import CHUNKS
 
 INFLATED_BYTES = 2**18  # at a time
@@ -32,7 +32,7 @@ class Upload:
         """UnsupportedMedia for one that is not read."""
         if self._encoding not in ("", "identity", *WINDOWS):
             raise UnsupportedMedia(
-                f"Content-Encoding {self._encoding[:80]!r} is not supported; gzip and deflate are"
+                f"Content-Encoding {quoted(self._encoding)} is not supported; gzip and deflate are"
             )
 
     async def parts(self) -> AsyncGenerator[bytes, None]:

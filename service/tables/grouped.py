@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from service.errors import RequestFileError
+from service.errors import RequestFileError, quoted
 from service.pack import Array
 from service.tables.files import TableFile, readable
 from service.tables.source import Batch, Names, schema_of
@@ -86,7 +86,7 @@ class GroupSource:
         return self._table[column].take(rows).combine_chunks()
 
     def _place(self, keys: Any) -> Callable[[int], str]:
-        return lambda i: f"{self._key} {str(keys[i].as_py())[:80]!r}"
+        return lambda i: f"{self._key} {quoted(str(keys[i].as_py()))}"
 
 
 def _table(file: TableFile, columns: list[str]) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 import nanoarrow
 import numpy as np
 
-from service.errors import BadRequest
+from service.errors import BadRequest, quoted
 from service.manifest import Column, ContextColumn, Manifest
 from service.pack import Array
 from service.wires.arrow_array import ArrowArray, Type, columns_of, imported
@@ -34,7 +34,7 @@ class ArrowSequences:
         seen = set[str]()
         for name in names:
             if name in seen:
-                raise BadRequest(f"there are two columns {name[:80]!r}")
+                raise BadRequest(f"there are two columns {quoted(name)}")
             seen.add(name)
         self.names = tuple(names)
         self._chunks: dict[str, list[ArrowArray]] = defaultdict(list)

@@ -13,7 +13,7 @@ import numpy as np
 import orjson
 import simdjson
 
-from service.errors import BadRequest
+from service.errors import BadRequest, quoted
 from service.pack import Array
 
 Json = simdjson.Array | simdjson.Object | str | int | float | bool | None
@@ -70,7 +70,9 @@ def fields(
     found = {name: value[name] for name in value}  # `items` would make Python objects of them
     for name in found:
         if known and name not in known:
-            raise BadRequest(f"{what}: unknown field {name[:40]!r}; there are {', '.join(known)}")
+            raise BadRequest(
+                f"{what}: unknown field {quoted(name, 40)}; there are {', '.join(known)}"
+            )
     if len(found) < len(value):
         raise BadRequest(f"{what}: a field is given twice")
     return found

@@ -12,7 +12,7 @@ from typing import Any
 
 from service.engine.job import DEFAULT_PRIORITY
 from service.engine.request import Outputs
-from service.errors import UnsupportedMedia
+from service.errors import UnsupportedMedia, quoted
 from service.manifest import Manifest
 from service.negotiation import preferred
 from service.pack import Pack
@@ -56,7 +56,7 @@ def predict(body: Body, headers: Headers, manifest: Manifest, limits: Limits) ->
     given = media(headers.get("content-type") or JSON)
     if given not in READERS:
         raise UnsupportedMedia(
-            f"Content-Type {given[:80]!r} is not supported; there are {', '.join(READERS)}"
+            f"Content-Type {quoted(given)} is not supported; there are {', '.join(READERS)}"
         )
     writer = WRITERS[preferred(headers.get("accept", ""), WRITERS) or JSON]
     pack = READERS[given](body, manifest, limits)

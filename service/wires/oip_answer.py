@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from service.errors import BadRequest
+from service.errors import BadRequest, quoted
 from service.manifest import Manifest, Output
 from service.pack import Array
 from service.wires.oip_request import OipRequest, Wanted
@@ -28,7 +28,7 @@ def wanted(request: OipRequest, manifest: Manifest) -> tuple[Wanted, ...]:
     for one in request.outputs:
         if one.name not in have:
             listed = ", ".join(have)
-            raise BadRequest(f"unknown output {one.name[:80]!r}; this model answers {listed}")
+            raise BadRequest(f"unknown output {quoted(one.name)}; this model answers {listed}")
         if one.name in seen:
             raise BadRequest(f"output {one.name!r} is asked for twice")
         seen.add(one.name)

@@ -9,7 +9,7 @@ from typing import Any
 import simdjson
 
 from service.engine.job import DEFAULT_PRIORITY
-from service.errors import BadRequest
+from service.errors import BadRequest, quoted
 from service.wires.document import fields, kind, listed
 from service.wires.tensors import DATATYPES, MOST_AXES
 
@@ -71,7 +71,7 @@ def parameters(value: Any, where: str) -> dict[str, Scalar]:
     found = fields(value, f"{where}: parameters", ())
     for key, one in found.items():
         if one is None or isinstance(one, simdjson.Array | simdjson.Object):
-            raise BadRequest(f"{where}: parameter {key[:40]!r} cannot be {kind(one)}")
+            raise BadRequest(f"{where}: parameter {quoted(key, 40)} cannot be {kind(one)}")
         if key.startswith("shared_memory"):
             raise BadRequest(f"{where}: shared memory is not offered; send and receive the data")
     return found

@@ -9,7 +9,7 @@ from typing import Any
 
 import simdjson
 
-from service.errors import BadRequest
+from service.errors import BadRequest, quoted
 from service.manifest import Column, ContextColumn, Manifest
 from service.pack import Array
 from service.wires import oip_fields
@@ -63,7 +63,7 @@ class Input:
         """Read from the JSON; the data are not looked at."""
         given = fields(value, where, INPUT)
         name = oip_fields.name(given, where)
-        where = f"{where} {name[:80]!r}"
+        where = f"{where} {quoted(name)}"
         datatype, shape = oip_fields.datatype(given, where), oip_fields.shape(given, where)
         parameters = oip_fields.parameters(given.get("parameters"), where)
         size = oip_fields.binary_size(parameters, "data" in given, where)
@@ -122,7 +122,9 @@ def _header_size(header: str | None, body: int) -> int:
     if header is None:
         return body
     if not (header.isascii() and header.isdigit() and len(header) <= 18):
-        raise BadRequest(f"Inference-Header-Content-Length: {header[:40]!r} is no number of bytes")
+        raise BadRequest(
+            f"Inference-Header-Content-Length: {quoted(header, 40)} is no number of bytes"
+        )
     if int(header) > body:
         raise BadRequest(f"Inference-Header-Content-Length: {header}, of a body of {body} bytes")
     return int(header)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from service.errors import UnsupportedMedia
+from service.errors import UnsupportedMedia, quoted
 from service.manifest import Manifest
 from service.negotiation import preferred
 from service.pack import Array
@@ -44,7 +44,7 @@ def reader(headers: Headers, manifest: Manifest, limits: Limits, most_bytes: int
     if given == ARROW:
         return ArrowPieces(exchange.READERS[ARROW], manifest, limits, most_bytes)
     raise UnsupportedMedia(
-        f"Content-Type {given[:80]!r} is not supported for streams; there are {', '.join(WRITERS)}"
+        f"Content-Type {quoted(given)} is not supported for streams; there are {', '.join(WRITERS)}"
     )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from service.checks import check_ids, check_lengths, earliest
 from service.columns import IdsColumn, TimeColumn, VectorColumn
 from service.engine.job import cost
-from service.errors import BadRequest
+from service.errors import BadRequest, quoted
 from service.manifest import Column, ContextColumn, Manifest
 from service.pack import Array, Pack
 from service.wires.draft import Draft, Values, place
@@ -62,7 +62,7 @@ def check_names(draft: Draft, manifest: Manifest) -> None:
     for name in draft.names:
         if name not in known:
             listed = ", ".join(known)
-            raise BadRequest(f"unknown column {name[:80]!r}; this model reads {listed}")
+            raise BadRequest(f"unknown column {quoted(name)}; this model reads {listed}")
     for name in known:
         if name not in draft.names:
             raise BadRequest(f"column {name!r} is missing")
@@ -239,7 +239,8 @@ def _coded(
         unknown &= ~values.missing
     wrong = earliest(unknown)
     if wrong is not None and not column.unknown:
-        raise BadRequest(f"{where(wrong)}: {str(values.data[wrong])[:40]!r} is none of its labels")
+        word = quoted(str(values.data[wrong]), 40)
+        raise BadRequest(f"{where(wrong)}: {word} is none of its labels")
     return found
 
 

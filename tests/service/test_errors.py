@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from service import errors
-from service.errors import ServiceError, SumserveError
+from service.errors import ServiceError, SumserveError, quoted
 
 
 def family(root: type[SumserveError]) -> Iterator[type[SumserveError]]:
@@ -25,3 +25,12 @@ def test_every_answer_to_a_request_has_a_status_of_its_own() -> None:
     statuses = [e.status for e in family(ServiceError) if issubclass(e, ServiceError)]
     assert len(set(statuses)) == len(statuses)
     assert all(400 <= status < 600 for status in statuses)
+
+
+def test_what_a_client_sent_is_quoted_in_so_many_characters_whatever_they_are() -> None:
+    assert quoted("it's") == '"it\'s"'
+    assert quoted("x" * 100) == "'" + "x" * 80 + "'"
+    for wild in "\0", "\U000e0001", "\ud800", "'\"", "\\":
+        found = quoted(wild * 100, 40)
+        assert len(found) <= 42
+        assert found[0] == found[-1]
