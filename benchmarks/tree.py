@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -28,7 +29,8 @@ def held(pid: int) -> tuple[int, int]:
     found = [0, 0]
     for own in [pid, *descendants(pid)]:
         for i, what in enumerate(("fd", "task")):
-            found[i] += len(list(Path(f"/proc/{own}/{what}").iterdir()))
+            with suppress(OSError):  # it is gone
+                found[i] += len(list(Path(f"/proc/{own}/{what}").iterdir()))
     return found[0], found[1]
 
 

@@ -34,7 +34,7 @@ class Bodies:
     def __init__(self, limits: BodyLimits) -> None:
         self._limits = limits
         self.in_flight = 0
-        self._freed = asyncio.Event()
+        self._freed: asyncio.Event | None = None  # where anybody waits for it
 
     def holding(self) -> Held:
         """What one request will hold of them, until the block is left."""
@@ -48,11 +48,13 @@ class Bodies:
 
     def wake(self) -> None:
         """Whoever waits for room is to look again."""
-        self._freed.set()
-        self._freed = asyncio.Event()
+        if self._freed is not None:
+            self._freed.set()
+            self._freed = None
 
     async def freed(self) -> None:
         """Wait until somebody holds less, or there is another reason to look again."""
+        self._freed = self._freed or asyncio.Event()
         await self._freed.wait()
 
     async def receive(self, request: Request, held: Held) -> bytes | bytearray:

@@ -19,7 +19,7 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
-from service import logs
+from service import listening, logs
 from service.errors import SumserveError
 from service.settings import Settings
 from service.signals import Caught
@@ -48,7 +48,7 @@ class Child:
 
     def __init__(self, work: Work, place: Place) -> None:
         """Start it."""
-        self.index = place.index
+        self.index, self._sockets = place.index, place.sockets
         self.ready_at: float | None = None
         self.error: Exception | None = None
         self._words, says = SPAWN.Pipe(duplex=False)
@@ -80,6 +80,10 @@ class Child:
         """Send it a signal."""
         if self.process.pid and self.process.exitcode is None:
             os.kill(self.process.pid, sig)
+
+    def leave(self) -> None:
+        """It has ended: connections are for the others, until the next one in its place listens."""
+        listening.leave(self._sockets)
 
     def served(self, seconds: float) -> bool:
         """Whether it has been ready for so long."""
@@ -130,4 +134,4 @@ def _outlive(parent: int, place: Place) -> None:
     wait([parent])
     shutil.rmtree(place.folder, ignore_errors=True)  # nobody else is left to do it
     log.error("the parent process has ended: leaving")
-    os.kill(os.getpid(), signal.SIGTERM)
+    os.kill(os.getpid(), signal.SIGINT)  # its port is free at once, for a server after this one

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
 from service.errors import StartupError
@@ -38,6 +39,15 @@ def close(workers: Iterable[Iterable[socket.socket]]) -> None:
     for sockets in workers:
         for one in sockets:
             one.close()
+
+
+def leave(sockets: Iterable[socket.socket]) -> None:
+    """Let no more connections come to them, whoever else has a hold on them, until one listens on
+    them again: the kernel sends them to the other workers.
+    """
+    for one in sockets:
+        with suppress(OSError):  # nobody listened
+            one.shutdown(socket.SHUT_RD)
 
 
 def release(sockets: Iterable[socket.socket]) -> None:

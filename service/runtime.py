@@ -10,7 +10,7 @@ from typing import Any
 
 from service.cpus import available_cpus
 from service.errors import StartupError
-from service.workers import Workers
+from service.team import Team
 
 
 def onnxruntime() -> Any:
@@ -49,7 +49,7 @@ class Threads:
     """The threads of the process that compute: as many as first asked for."""
 
     count = 0
-    _workers: Workers | None = None
+    _team: Team | None = None
 
     @classmethod
     def start(cls, count: int = 0) -> int:
@@ -66,8 +66,8 @@ class Threads:
         return cls.count
 
     @classmethod
-    def shared(cls) -> Workers:
-        """They as workers, of all sessions together."""
-        if cls._workers is None:
-            cls._workers = Workers(cls.start())
-        return cls._workers
+    def shared(cls) -> Team:
+        """They as one team, of all sessions together."""
+        if cls._team is None:
+            cls._team = Team(cls.start())
+        return cls._team

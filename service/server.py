@@ -177,13 +177,15 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop listening and finish what is in flight, within the drain."""
+        listening.leave(sockets or ())
         async with asyncio.TaskGroup() as tasks:
             closing = tasks.create_task(self._close_engine())
             await super().shutdown(sockets)
             closing.cancel()
 
     async def _close_engine(self) -> None:
-        await asyncio.sleep(self._drain)
+        if not self._readiness.stuck:
+            await asyncio.sleep(self._drain)
         await self._engine.close()
 
     async def on_tick(self, counter: int) -> bool:

@@ -28,7 +28,7 @@ from service.runtime import Threads
 from service.stages import Progress, Runner, SequenceRunner, TokenRunner
 from service.streams.walk import Walk
 from service.sums import BlockSums, Contribute, every_block
-from service.workers import Workers
+from service.team import Team
 
 SLACK = 2.0  # times the error that a variant was measured to have
 
@@ -47,14 +47,14 @@ class Session:
         self._slice_tokens = options.slice_tokens or device.slice_tokens
         self.variant = _variant(bundle, options)
         files = self.variant.files if self.variant else [s.file for s in self.manifest.stages]
-        self._workers = Workers(1) if device.is_gpu else Threads.shared()
+        self._team = Team(1) if device.is_gpu else Threads.shared()
         self.graphs = [
             opened(bundle, file, replace(options, alone=isinstance(stage, TokenStage)))
             for stage, file in zip(self.manifest.stages, files, strict=True)
         ]
         contribute = BlockSums(options) if device.is_gpu else every_block
         self._runners = [
-            _runner(stage, graph, self.manifest, self._workers, contribute)
+            _runner(stage, graph, self.manifest, self._team, contribute)
             for stage, graph in zip(self.manifest.stages, self.graphs, strict=True)
         ]
         error = self.variant.error if self.variant else 0.0
@@ -75,7 +75,7 @@ class Session:
     def start(self, pack: Pack, slice_tokens: int | None = None) -> Run:
         """The same, but nothing is run before it is advanced."""
         check(pack, self.manifest)
-        even = self._workers.slice_tokens(pack.tokens, self._slice_tokens)
+        even = self._team.slice_tokens(pack.tokens, self._slice_tokens)
         progress = Progress(pack, slice_tokens or even)
         return Run(progress, self._runners, self.manifest)
 
@@ -135,10 +135,10 @@ def _variant(bundle: Bundle, options: Options) -> Variant | None:
 
 
 def _runner(
-    stage: Stage, graph: Graph, manifest: Manifest, workers: Workers, contribute: Contribute
+    stage: Stage, graph: Graph, manifest: Manifest, team: Team, contribute: Contribute
 ) -> Runner:
     if isinstance(stage, TokenStage):
-        return TokenRunner(stage, graph, workers, contribute)
+        return TokenRunner(stage, graph, team, contribute)
     if isinstance(stage, AttentionStage):
         return AttentionRunner(stage, graph)
     if isinstance(stage, PaddedStage):

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 from service.body import BodyLimits
 from service.columns import Strict
 from service.device import NAMES, Device
-from service.engine.policy import BRIEF_SECONDS, Policy
+from service.engine.policy import Policy
 from service.errors import SettingsError
 from service.wires.validation import Limits
 
@@ -52,6 +52,12 @@ class Settings(Strict):
     )
     shared_ms: float = Field(
         4, gt=0, description="time of a step while a long sequence is on its way"
+    )
+    brief_ms: float = Field(
+        20,
+        ge=0,
+        description="time of a step on a CPU, where it can be so brief: it runs on the event loop; "
+        "0: none do",
     )
     slice_tokens: int = Field(
         0, ge=0, description="tokens in one call of a graph; 0: as suits the device"
@@ -121,7 +127,7 @@ class Settings(Strict):
             self.shared_ms / 1e3,
             self.step_seconds,
             self.timeout_seconds,
-            0.0 if Device.parse(self.device).is_gpu else BRIEF_SECONDS,
+            0.0 if Device.parse(self.device).is_gpu else self.brief_ms / 1e3,
         )
 
     def body_limits(self) -> BodyLimits:

@@ -21,6 +21,8 @@ from service.errors import StartupError
 SECONDS = 1.0  # that a sibling is waited for
 MOST_PATH = 96  # bytes of a folder's path: those of sockets in it have 103 at most on some systems
 
+GONE = object()  # in the place of a sibling's answer: it has ended, or does not serve yet
+
 Answer = Callable[..., Awaitable[Any]]
 
 log = logging.getLogger("sumserve.siblings")
@@ -56,7 +58,9 @@ class Siblings:
         self._answers[question] = answer
 
     async def ask(self, question: str, seconds: float = SECONDS, **about: Any) -> dict[int, Any]:
-        """What each sibling says, all asked at once; None where one does not, in that time."""
+        """What each sibling says, all asked at once; None where one does not, in that time, and
+        GONE where there is none.
+        """
         line = json.dumps([question, about]).encode() + b"\n"
         answers = await asyncio.gather(*(self._ask(i, line, seconds) for i in self._others))
         return dict(zip(self._others, answers, strict=True))
@@ -82,7 +86,9 @@ class Siblings:
                     return json.loads(await reader.read())
                 finally:
                     writer.close()
-        except (OSError, ValueError):  # not there, too late, cut off
+        except (ConnectionRefusedError, FileNotFoundError):
+            return GONE
+        except (OSError, ValueError):  # too late, cut off
             return None
 
     async def _on_question(self, reader: StreamReader, writer: StreamWriter) -> None:

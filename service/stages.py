@@ -13,7 +13,7 @@ from service.names import COLUMN, CONTEXT, FIRST, NEXT, OUTPUT, PART, SUMMARY
 from service.pack import Array, Blocks, Pack, Slice
 from service.summary import Fold
 from service.sums import Contribute, every_block
-from service.workers import Workers
+from service.team import Team
 
 Feeds = dict[str, Array]
 Folds = list[tuple[Summary, Fold]]
@@ -72,11 +72,11 @@ class TokenRunner:
         self,
         stage: TokenStage,
         graph: Graph,
-        workers: Workers,
+        team: Team,
         contribute: Contribute = every_block,
     ) -> None:
         self._summaries, self._graph, self._contribute = stage.summaries, graph, contribute
-        self._workers = workers
+        self._team = team
 
     def advance(self, progress: Progress) -> Iterator[int]:
         """Run the stage on every slice."""
@@ -91,7 +91,7 @@ class TokenRunner:
     def fold(self, progress: Progress, folds: Folds) -> Iterator[int]:
         """Run the stage on every slice, and add what they contribute."""
         feeds = (self._feeds(progress, i) for i in range(len(progress.slices)))
-        for i, found in enumerate(self._workers.map(self._graph.run, feeds)):
+        for i, found in enumerate(self._team.map(self._graph.run, feeds)):
             part = progress.slices[i]
             progress.tokens[i] = _named(found, NEXT)
             progress.keep(found)

@@ -1,7 +1,7 @@
 """The parent of several workers: starts them, starts again the one that ends, passes signals on.
 
-It holds no model and sees no request. As long as it has a hold on a worker's socket, connections
-wait there for the next worker; so it lets go of all of them as soon as it is told to stop.
+It holds no model and sees no request. It has a hold on every worker's socket, which is the next
+worker's if that one ends; so it lets go of all of them as soon as it is told to stop.
 """
 
 from __future__ import annotations
@@ -128,6 +128,7 @@ class Supervisor:
 
     def _start_again(self, child: Child) -> None:
         index = child.index
+        child.leave()
         self._failures[index] = 0 if child.served(SETTLED_SECONDS) else self._failures[index] + 1
         if self._failures[index] == MOST_FAILURES:
             how = f"ended {MOST_FAILURES} times before it had served for {SETTLED_SECONDS:g} s"

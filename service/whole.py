@@ -9,7 +9,7 @@ from service.application import Service
 from service.errors import NotServing
 from service.manifest import Manifest
 from service.metrics import one_page
-from service.siblings import Siblings
+from service.siblings import GONE, Siblings
 from service.statistics import summed
 
 
@@ -28,25 +28,28 @@ class Whole:
         if not self._siblings.any:
             return own
         pages = await self._siblings.ask("metrics") | {self._siblings.index: own}
-        return one_page(dict(sorted(pages.items())))
+        return one_page({worker: _said(page) for worker, page in sorted(pages.items())})
 
     async def statistics(self, models: Iterable[Manifest]) -> list[Any]:
         """Of these models, all workers together. NotServing where one does not answer."""
         others = await self._siblings.ask("statistics")
         for worker, answer in others.items():
-            if answer is None:
+            if _said(answer) is None:
                 raise NotServing(f"worker {worker} does not answer, whose counts belong to the sum")
         everyone = [await self._statistics(), *others.values()]
         return [summed([of[m.name] for of in everyone if m.name in of]) for m in models]
 
     async def reason(self) -> str:
-        """Why the server is not ready, if so. It is when each of its workers is."""
+        """Why the server is not ready, if so. It is when each of its workers is, but for those that
+        are being started again: nobody is sent to them.
+        """
         own = await self._reason()
         if not self._siblings.any:
             return own
         # Who is not ready itself need not ask; while they drain, others may have gone.
         reasons = {self._siblings.index: own} if own else await self._siblings.ask("readiness")
-        troubles = [_trouble(worker, why) for worker, why in reasons.items() if why != ""]
+        fine = "", GONE
+        troubles = [_trouble(worker, why) for worker, why in reasons.items() if why not in fine]
         return f"not ready: {'; '.join(troubles)}" if troubles else ""
 
     async def _page(self) -> str:
@@ -58,6 +61,10 @@ class Whole:
 
     async def _reason(self) -> str:
         return self._service.readiness.reason()
+
+
+def _said(answer: Any) -> Any:
+    return None if answer is GONE else answer
 
 
 def _trouble(worker: int, why: str | None) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from service.engine.brief import Brief
+from service.engine.budget import LEAST
 from service.engine.cost import Cost
 from service.engine.job import Job
 from service.engine.policy import Policy
@@ -23,11 +25,21 @@ class Load:
     clients: int
 
 
+def full(total: int, own: int, most: int, clients: int) -> bool:
+    """Whether there would be too many, of them so many of the client's own: where its limit is
+    passed there is still room for clients who have less than a share.
+    """
+    return total > HARD * most or (total > most and own * clients > most)
+
+
 class Admission:
     """Knows what waits and what steps cost."""
 
-    def __init__(self, policy: Policy, scheduler: Scheduler, costs: Mapping[str, Cost]) -> None:
-        self._policy, self._scheduler, self._costs = policy, scheduler, costs
+    def __init__(
+        self, policy: Policy, scheduler: Scheduler, costs: Mapping[str, Cost], brief: Brief
+    ) -> None:
+        self._policy, self._scheduler = policy, scheduler
+        self._costs, self._brief = costs, brief
 
     def check(self, job: Job, load: Load, now: float, running: float) -> None:
         """Raises QueueFull when a job does not fit, or would not be done by its deadline.
@@ -36,7 +48,7 @@ class Admission:
         running: seconds until the device is free. An empty queue takes a job of any size.
         """
         waiting = self._scheduler.waiting
-        if self._full(load.requests + 1, load.own + 1, self._policy.queue_requests, load.clients):
+        if full(load.requests + 1, load.own + 1, self._policy.queue_requests, load.clients):
             what = (
                 f"the queue holds {load.requests} requests, of {load.clients} clients; the limit "
             )
@@ -44,15 +56,12 @@ class Admission:
             raise QueueFull(f"{what}is {self._policy.queue_requests}", seconds)
         tokens, most = sum(waiting.values()), self._policy.queue_tokens
         own = self._scheduler.waiting_of(job.client) + job.cost
-        if tokens and self._full(tokens + job.cost, own, most, load.clients):
+        if tokens and full(tokens + job.cost, own, most, load.clients):
             what = (
                 f"the queue holds {tokens} tokens; {job.cost} more would pass its limit of {most}"
             )
             raise QueueFull(what, self.seconds({job.model: tokens + job.cost - most}))
         self._check_deadline(job, waiting, now, running)
-
-    def _full(self, total: int, own: int, most: int, clients: int) -> bool:
-        return total > HARD * most or (total > most and own * clients > most)
 
     def _check_deadline(
         self, job: Job, waiting: Mapping[str, int], now: float, running: float
@@ -73,5 +82,5 @@ class Admission:
 
     def _rate(self, model: str) -> float:
         """Seconds per token."""
-        most = self._scheduler.budget.tokens
+        most = min(self._scheduler.budget.tokens, max(LEAST, self._brief.tokens(model)))
         return self._costs[model].seconds(most) / most

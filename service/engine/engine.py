@@ -12,9 +12,9 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 
 from service.engine.admission import Admission, Load
+from service.engine.brief import Brief
 from service.engine.cost import Costs
 from service.engine.executor import Executor
 from service.engine.guard import PATIENCE, Guard
@@ -48,14 +48,14 @@ class Engine:
         """proofs: per model, what raises when its golden inputs are not answered as they should."""
         self._policy, self._scheduler, self._clock = policy, scheduler, clock
         self._passes = {name: passes(own.manifest) for name, own in sessions.items()}
-        self.costs = Costs.of(own.manifest for own in sessions.values())
-        self._admission = Admission(policy, scheduler, self.costs.steps)
-        self.readiness = readiness or Readiness()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="runner")
-        on = Runner(sessions, clock), self._thread
-        self._guard = Guard(*on, self.readiness, proofs or {}, policy.step_seconds)
-        brief = policy.brief_seconds
-        self._executor = Executor(*on, self._guard, self.costs.steps, brief, self._deliver)
+        manifests = [own.manifest for own in sessions.values()]
+        self.costs, self.readiness = Costs.of(manifests), readiness or Readiness()
+        self._brief = Brief(policy.brief_seconds, manifests, self.costs.steps)
+        self._admission = Admission(policy, scheduler, self.costs.steps, self._brief)
+        runner = Runner(sessions, clock)
+        self._executor = Executor(runner, self._brief, self.costs.steps, self._deliver)
+        looked_after = self.readiness, proofs or {}, policy.step_seconds
+        self._guard = Guard(runner, self._executor.submit, *looked_after)
         self._due = False  # whether steps are handed out as soon as the loop comes to it
         self._open: set[Request] = set()
         self._clients: Counter[str] = Counter()  # how many are open of each
@@ -98,7 +98,7 @@ class Engine:
         priority: int = DEFAULT_PRIORITY,
         client: str = "",
     ) -> Answer:
-        """Run a task on the device's thread when its turn comes, as if it were so many tokens.
+        """Run a task where steps run when its turn comes, as if it were so many tokens.
 
         It shares a step with others, so it should not take longer than a short step. Raises as
         `predict` does, and what ServiceError the task raises. Cancelled, it leaves the queue.
@@ -134,9 +134,10 @@ class Engine:
         self._guard.close()
         riding = {request for step in self._executor.steps for request in _requests(step)}
         self._fail_open(self._open - riding)
-        await self._executor.ended(PATIENCE * self._policy.step_seconds)
+        if not self.readiness.stuck:
+            await self._executor.ended(PATIENCE * self._policy.step_seconds)
         self._fail_open(self._open)
-        self._thread.shutdown(wait=False)
+        self._executor.close()
 
     def _fail_open(self, requests: Iterable[Request]) -> None:
         for request in list(requests):
@@ -178,22 +179,17 @@ class Engine:
 
     def _dispatch(self) -> None:
         self._due = False
+        self._guard.watch()
         self._executor.run(self._next_step)
 
     def _next_step(self) -> Step | None:
-        return self._scheduler.next_step(self._clock(), self._most, self._brief)
+        return self._scheduler.next_step(self._clock(), self._most, self._brief.tokens)
 
     def _most(self, model: str, shared: bool) -> float:
         """Few tokens, while a long sequence shares the device with others."""
-        return self._within(model, self._policy.shared_seconds if shared or self._tasks else 0)
-
-    def _brief(self, model: str) -> float:
-        """Few tokens, where the event loop waits for them."""
-        return self._within(model, self._policy.brief_seconds)
-
-    def _within(self, model: str, seconds: float) -> float:
-        """Tokens that are expected to take so long; any number, where that is 0."""
-        return self.costs.steps[model].tokens(seconds) if seconds else math.inf
+        if shared or self._tasks:
+            return self.costs.steps[model].tokens(self._policy.shared_seconds)
+        return math.inf
 
     def _deliver(self, step: Step, outcome: Callable[[], Outcome]) -> None:
         """Give each part's result to its request, then hand out the next step."""

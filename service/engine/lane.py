@@ -51,6 +51,7 @@ class Lane:
         self._clients: dict[str, Client] = {}
         self._longs: list[Long] = []
         self._chunks = self._order = 0
+        self._passed_over = False  # whether long sequences got nothing of the last step
 
     def waits(self, now: float) -> bool:
         """Whether there is anything to run. Forgets clients that wait for nothing."""
@@ -59,9 +60,9 @@ class Lane:
         self._clients = {n: c for n, c in self._clients.items() if c.first(now) or n in busy}
         return bool(self._clients)
 
-    def shared(self, step: int) -> bool:
-        """Whether a sequence of more than a step is on its way."""
-        return any(long.length > step for long in self._longs)
+    def shared(self, tokens: float) -> bool:
+        """Whether a sequence of more tokens is on its way."""
+        return any(long.length > tokens for long in self._longs)
 
     @property
     def waiting(self) -> int:
@@ -108,23 +109,27 @@ class Lane:
         above are long, and so are those that do not fit beside such ones.
         """
         room = budget - budget // RESERVED if self._longs else budget
-        parts = self._parts(room, min(most, room) if self._longs else most, now)
+        waited = self._passed_over
+        parts = self._parts(room, min(most, room) if self._longs else most, now, not waited)
         used = sum(part.tokens for part in parts)
         chunk = self._chunk(budget - used)
+        self._passed_over = bool(self._longs) and chunk is None
         self.served += budget if chunk else used
         return Step(self.model, tuple(parts), chunk)
 
     def _least(self) -> int:
         return min((client.served for client in self._clients.values()), default=0)
 
-    def _parts(self, room: int, most: int, now: float) -> list[Part]:
-        """Whole sequences in order of turns; one at least, if none is long."""
+    def _parts(self, room: int, most: int, now: float, tasks: bool) -> list[Part]:
+        """Whole sequences in order of turns; one at least, if none is long. tasks: or a task, even
+        where it is as large as the step and leaves no room for a chunk.
+        """
         parts: list[Part] = []
         while client := self._turn(now):
             job = client.first(now)
             assert job is not None
             first, waited = job.next, job.left
-            must = not parts and (job.whole or not self._longs)
+            must = not parts and (not self._longs or (tasks and job.whole))
             used = self._take(job, room, most, must)
             client.waiting -= waited - job.left
             room, client.served = room - used, client.served + used

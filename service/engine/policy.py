@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-BRIEF_SECONDS = 0.02  # on a CPU: shorter steps cost throughput, longer ones those who wait
-
 
 @dataclass(frozen=True, slots=True)
 class Policy:

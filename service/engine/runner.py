@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import math
 import threading
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -46,60 +48,74 @@ class Outcome:
         return self.exhausted or any(isinstance(r, Exception) for r in [*self.results, self.chunk])
 
 
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What runs, since when (time.monotonic) and in which thread."""
+
+    model: str
+    work: Step | Proof
+    since: float
+    thread: int
+
+
 class Runner:
     """Runs steps through sessions, one after the other."""
 
     def __init__(self, sessions: Mapping[str, Starts], clock: Callable[[], float]) -> None:
         self._sessions, self.clock = sessions, clock
         self._started: dict[Long, Started] = {}
-        self._runs: Step | Proof | None = None
-        self._model, self._stopped = "", False
-        self._one = threading.Lock()  # steps run on the event loop or on a thread: one at a time
+        self.running: Running | None = None
+        self._stopped, self._turn = False, threading.Lock()
 
     def run(self, step: Step) -> Outcome:
         """Run a step. Whatever fails is run again in halves, until only the culprit is left."""
-        with self._one:
-            return self._stepped(step)
-
-    def _stepped(self, step: Step) -> Outcome:
-        self._go(step.model, step)
-        outcome = Outcome(self.clock())
-        packed = [part for part in step.parts if isinstance(_request(part.job).work, Pack)]
-        found = dict(zip(packed, self._isolated(packed, outcome), strict=True))
-        outcome.results = [
-            found[part] if part in found else self._task(part) for part in step.parts
-        ]
-        pairs = zip(step.parts, outcome.results, strict=True)
-        outcome.tokens += sum(p.tokens for p, found in pairs if not isinstance(found, Exception))
-        if step.chunk:
-            outcome.chunk, advanced = self._advance(step.chunk, outcome)
-            outcome.tokens += advanced / step.chunk.long.job.passes
-        outcome.seconds = self.clock() - outcome.started
-        return outcome
+        with self._as(step.model, step):
+            outcome = Outcome(self.clock())
+            self._run_parts(step.parts, outcome)
+            if step.chunk:
+                outcome.chunk, advanced = self._advance(step.chunk, outcome)
+                outcome.tokens += advanced / step.chunk.long.job.passes
+            outcome.seconds = self.clock() - outcome.started
+            return outcome
 
     def prove(self, model: str, proof: Proof) -> object:
         """Run what raises when a model does not answer as it should."""
-        with self._one:
-            self._go(model, proof)
+        with self._as(model, proof):
             return proof()
 
-    def stop(self, work: Step | Proof) -> bool:
+    def stop(self, running: Running) -> bool:
         """From another thread: give it up, if it is what runs."""
-        if work is not self._runs:
-            return False
-        self._sessions[self._model].stop()
-        self._stopped = True
-        return True
-
-    def _go(self, model: str, work: Step | Proof) -> None:
-        """Begin; nothing is given up any more."""
-        self._model, self._runs, self._stopped = model, work, False
-        self._sessions[model].stop(now=False)
+        with self._turn:
+            if running is not self.running:
+                return False
+            self._sessions[running.model].stop()
+            self._stopped = True
+            return True
 
     def forget(self) -> None:
         """Let go of what was started for jobs that nobody awaits."""
-        with self._one:
-            self._started = {own: run for own, run in self._started.items() if not own.job.dropped}
+        self._started = {own: run for own, run in self._started.items() if not own.job.dropped}
+
+    @contextmanager
+    def _as(self, model: str, work: Step | Proof) -> Iterator[None]:
+        """While it runs. When it begins nothing is given up any more."""
+        with self._turn:
+            self._stopped = False
+            self._sessions[model].stop(now=False)
+            self.running = Running(model, work, time.monotonic(), threading.get_ident())
+        try:
+            yield
+        finally:
+            with self._turn:
+                self.running = None
+
+    def _run_parts(self, parts: Sequence[Part], outcome: Outcome) -> None:
+        """Packs together, tasks one by one."""
+        packed = [part for part in parts if isinstance(_request(part.job).work, Pack)]
+        found = dict(zip(packed, self._isolated(packed, outcome), strict=True))
+        outcome.results = [found[part] if part in found else self._task(part) for part in parts]
+        pairs = zip(parts, outcome.results, strict=True)
+        outcome.tokens += sum(p.tokens for p, found in pairs if not isinstance(found, Exception))
 
     def _isolated(self, parts: Sequence[Part], outcome: Outcome) -> list[Result]:
         """A result per part; an error only for the parts that cause it."""

@@ -13,6 +13,8 @@ from service.engine.budget import LEAST, Budget
 from service.engine.job import Job, Long, Step
 from service.engine.lane import Lane
 
+SEVERAL = 4  # steps that a long sequence must take for the others not to wait for whole ones
+
 
 class Scheduler:
     """A lane per model and priority."""
@@ -81,8 +83,7 @@ class Scheduler:
             return None
         first = min(self._lanes, key=lambda key: (key[0], self._lanes[key].served))
         lane = self._lanes[first]
-        budget = min(
-            self.budget.tokens, max(LEAST, most(lane.model, lane.shared(self.budget.tokens)))
-        )
-        room = min(budget, max(LEAST, brief(lane.model)))
-        return lane.step(int(room), min(self._long_tokens, int(budget)), now)
+        room = min(self.budget.tokens, max(LEAST, brief(lane.model)))
+        shared = lane.shared(min(self.budget.tokens, SEVERAL * room))
+        budget = min(self.budget.tokens, max(LEAST, most(lane.model, shared)))
+        return lane.step(int(min(room, budget)), min(self._long_tokens, int(budget)), now)

@@ -54,10 +54,10 @@ def _add_model(app: FastAPI, service: Service, whole: Whole) -> None:
     @app.get(f"{MODEL}/ready", tags=TAGS, responses=schema.errors(404, 503))
     @app.get(f"{VERSION}/ready", tags=TAGS, responses=schema.errors(404, 503))
     async def ready(name: str, version: str | None = None) -> dict[str, Any]:
-        """Whether a model takes requests."""
+        """Whether a model takes requests, of whichever worker."""
         manifest = service.manifest(name, version)
-        if not service.readiness.ready:
-            raise NotServing(service.readiness.reason())
+        if reason := await whole.reason():
+            raise NotServing(reason)
         return {"name": manifest.name, "ready": True}
 
     @app.get(f"{MODEL}/config", tags=TAGS, responses=schema.errors(404))

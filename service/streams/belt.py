@@ -1,4 +1,4 @@
-"""Brings a stream's pieces to the device's thread in order, two at a time."""
+"""Brings a stream's pieces to the engine in order, two at a time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Advances(Protocol):
     """What is needed of the engine."""
 
     async def advance(self, model: str, tokens: int, task: Task, *, client: str) -> Answer:
-        """Run a task on the device's thread when its turn comes."""
+        """Run a task where steps run when its turn comes."""
 
 
 class Belt:
@@ -83,7 +83,7 @@ class Belt:
         )
 
     def _run(self) -> Outputs:
-        """In the device's thread: the oldest piece, whoever asks."""
+        """As a task: the oldest piece, whoever asks."""
         try:
             piece = self._pieces.popleft()
         except IndexError:  # the stream is over
@@ -92,7 +92,7 @@ class Belt:
         return {}
 
     def _timed(self, run: Callable[[], T]) -> T:
-        """In the device's thread."""
+        """As a task."""
         began = time.perf_counter()
         try:
             return run()

@@ -130,7 +130,7 @@ class Stream:
         with self.memory.taking_in():
             async with aclosing(self.upload.parts()) as parts:
                 async for data in parts:
-                    await self.memory.room(self.reader.held)
+                    await self.memory.room(self.reader.uncut)
                     await self._take(data)
                     while tokens.waiting >= (size := self._piece_tokens()):
                         yield self._given(tokens.take(size))

@@ -17,7 +17,7 @@ from service.access import SCOPE_KEY, note
 from service.application import Service
 from service.asking import asked_timeout, client
 from service.complaint import BUG
-from service.engine.admission import HARD
+from service.engine.admission import full
 from service.errors import ClientGone, DeadlinePassed, QueueFull, ServiceError
 from service.protocol import leaving
 from service.streams.belt import Belt
@@ -60,7 +60,7 @@ class Streams:
         """As the queue has it: in a full house there is room for who has less than a share."""
         most, total, own = self.service.settings.max_streams, self.open + 1, self._clients[client]
         clients = len(self._clients.keys() | {client})
-        if total > HARD * most or (total > most and (own + 1) * clients > most):
+        if full(total, own + 1, most, clients):
             what = f"{self.open} streams are open, of {len(self._clients)} clients"
             raise QueueFull(f"{what}; the limit is {most}")
 

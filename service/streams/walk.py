@@ -1,6 +1,6 @@
 """One sequence on its way through a bundle's stages: a pass per token stage, piece by piece.
 
-All of it runs in the device's thread, but for `turn`, between passes.
+All of it runs as tasks of the engine, one at a time, but for `turn`, between passes.
 """
 
 from __future__ import annotations

@@ -55,9 +55,14 @@ class ArrowPieces:
         self._sizes: dict[int, int] = {}  # of both
 
     @property
+    def uncut(self) -> int:
+        """Bytes of messages that are not cut."""
+        return len(self._rest) + self._waiting
+
+    @property
     def held(self) -> int:
-        """Bytes of messages that are not cut, and of what all batches are read behind."""
-        return len(self._rest) + self._waiting + self._prefix()
+        """Those, and what all batches are read behind."""
+        return self.uncut + self._prefix()
 
     def cut(self, data: bytes, last: bool) -> list[Unit]:
         """Batches, once there are enough."""

@@ -44,9 +44,11 @@ class JsonPieces:
         self._blank, self._form = 0, b""
 
     @property
-    def held(self) -> int:
+    def uncut(self) -> int:
         """Bytes of lines that are not cut."""
         return len(self._rest)
+
+    held = uncut
 
     def cut(self, data: bytes, last: bool) -> list[Unit]:
         """Lines, once there are enough."""

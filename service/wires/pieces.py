@@ -34,8 +34,12 @@ class PieceReader(Protocol):
     name: str  # of a unit, to clients
 
     @property
+    def uncut(self) -> int:
+        """Bytes that have come of units that are not whole, or too few to be read."""
+
+    @property
     def held(self) -> int:
-        """Bytes that have come and are not cut, or needed for what will come."""
+        """Those, and what is kept for units to come."""
 
     def cut(self, data: bytes, last: bool) -> list[Unit]:
         """Units that are whole by now and enough to be read; ``last``: no more data will come.

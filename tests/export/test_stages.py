@@ -16,7 +16,7 @@ from service import manifest
 from service.attention import AttentionRunner
 from service.pack import Array, Pack
 from service.stages import OF_A_SLICE, Progress, Runner, SequenceRunner, TokenRunner
-from service.workers import Workers
+from service.team import Team
 from tests.export.architectures import LONGEST, NAMES, forward, made
 
 LENGTHS = [5, 0, 33, 1, 17, 16, 0, 64, LONGEST, 2, 33]
@@ -48,7 +48,7 @@ def runners(model: Model) -> Iterator[Runner]:
         own = description.stage(stage, "none.onnx", found, shape.max_length)
         graph: object = InTorch(stage, reads)
         if isinstance(own, manifest.TokenStage):
-            yield TokenRunner(own, graph, Workers(1))  # type: ignore[arg-type]
+            yield TokenRunner(own, graph, Team(1))  # type: ignore[arg-type]
         elif isinstance(own, manifest.AttentionStage):
             yield AttentionRunner(own, graph)  # type: ignore[arg-type]
         else:

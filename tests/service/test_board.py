@@ -9,7 +9,7 @@ from service import board
 from service.board import Board, share
 from service.engine.engine import Engine
 from service.settings import Settings
-from service.workers import Workers
+from service.team import Team
 from tests.service.engine.doubling import Doubling, a_moment, asked, packed, tokens, with_engine
 
 
@@ -31,14 +31,17 @@ def test_a_worker_that_takes_the_place_of_one_killed_at_work_is_not_at_work(tmp_
     assert first.spare() == 1
 
 
-def test_threads_come_and_go_with_what_is_spare() -> None:
-    workers, spare = Workers(1), 0
-    workers.spare = lambda: spare
-    assert workers.slice_tokens(4096, 4096) == 4096
+def test_threads_come_and_go_with_what_is_spare(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.team.available_cpus", lambda: 4)
+    team, spare = Team(1), 0
+    team.spare = lambda: spare
+    assert team.slice_tokens(4096, 4096) == 4096
     spare = 3
-    assert workers.count == 4
-    assert workers.slice_tokens(4096, 4096) == 1024
-    assert list(workers.map(lambda i: i * i, range(10))) == [i * i for i in range(10)]
+    assert team.count == 4
+    assert team.slice_tokens(4096, 4096) == 1024
+    assert list(team.map(lambda i: i * i, range(10))) == [i * i for i in range(10)]
+    spare = 20
+    assert team.count == 4, "more threads than there are CPUs"
 
 
 def test_an_engine_is_busy_while_anything_is_open(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any
 
-from service.gathering import Gathering
+from service.gathering import MUCH, Gathering
 
 
 class Recording(asyncio.Transport):
@@ -61,5 +61,18 @@ def test_a_close_comes_after_what_was_written_and_an_abort_instead() -> None:
         gathering.abort()
         assert recording.sent[2:] == ["aborted"]
         assert gathering.get_extra_info("peername") == ("there", 1)
+
+    asyncio.run(test())
+
+
+def test_what_is_much_is_sent_at_once_so_that_the_transport_can_say_stop() -> None:
+    async def test() -> None:
+        recording = Recording()
+        gathering = Gathering(recording, asyncio.get_running_loop())
+        gathering.write(b"head ")
+        gathering.write(b"x" * MUCH)
+        assert recording.sent == ["head " + "x" * MUCH]
+        gathering.write(b"more")
+        assert len(recording.sent) == 1
 
     asyncio.run(test())

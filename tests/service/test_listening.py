@@ -125,3 +125,25 @@ def test_a_worker_listens_on_every_address_of_the_host(host: str) -> None:
 def test_a_host_that_is_none_is_refused() -> None:
     with pytest.raises(StartupError, match=r"cannot listen on nobody\.invalid:80"):
         listening.bind("nobody.invalid", 80, 2)
+
+
+def test_connections_go_to_the_others_until_somebody_listens_again() -> None:
+    with bound() as workers, contextlib.ExitStack() as clients:
+        port = opened(workers)
+        (first,), (second,) = workers
+        held = clients.enter_context(first.dup())  # as a worker's parent has a hold on it
+        listening.leave([first])
+        first.close()
+        for _ in range(40):
+            clients.enter_context(socket.create_connection((HOST, port)))
+        assert connections(second) == 40
+        held.listen()
+        for _ in range(100):
+            clients.enter_context(socket.create_connection((HOST, port)))
+        assert 0 < connections(held) < 100
+
+
+def test_a_socket_that_nobody_listens_on_may_be_left() -> None:
+    with bound() as workers:
+        listening.leave(workers[0])
+        assert opened(workers) > 0

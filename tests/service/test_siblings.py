@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from service.errors import StartupError
-from service.siblings import MOST_PATH, Siblings, meeting_place
+from service.siblings import GONE, MOST_PATH, Siblings, meeting_place
 
 COUNT = 4
 
@@ -74,7 +74,7 @@ def test_all_can_ask_at_the_same_time(folder: Path) -> None:
         assert answers == {j: [j, 2 * asker] for j in range(COUNT) if j != asker}
 
 
-def test_who_is_gone_or_silent_or_fails_is_none_and_the_others_answer(folder: Path) -> None:
+def test_who_is_gone_or_silent_or_fails_is_known_and_the_others_answer(folder: Path) -> None:
     async def never(number: int) -> None:
         await asyncio.Event().wait()
 
@@ -89,7 +89,7 @@ def test_who_is_gone_or_silent_or_fails_is_none_and_the_others_answer(folder: Pa
         asking = Siblings(folder, COUNT, COUNT + 1)
         return await asking.ask("double", seconds=0.1, number=2)
 
-    assert together(folder, test) == {0: None, 1: None, 2: None, 3: [3, 4]}
+    assert together(folder, test) == {0: GONE, 1: None, 2: None, 3: [3, 4]}
 
 
 def test_a_question_that_nobody_knows_has_no_answer(folder: Path) -> None:

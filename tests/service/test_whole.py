@@ -109,8 +109,14 @@ def test_the_server_is_ready_when_every_worker_is() -> None:
         workers[1].service.readiness.failing["ids"] = "golden inputs fail"
         wanted = "not ready: worker 1: ids: golden inputs fail"
         assert [await worker.whole.reason() for worker in workers] == [wanted] * COUNT
-        await workers[2].siblings.stop()
+
+        async def never() -> None:
+            await asyncio.Event().wait()
+
+        workers[2].siblings.answer("readiness", never)
         assert await workers[0].whole.reason() == f"{wanted}; worker 2 does not answer"
+        await workers[2].siblings.stop()
+        assert await workers[0].whole.reason() == wanted, "nobody is sent to who is not there"
 
     assert together(test) is None
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.engine.admission import Admission, Load
+from service.engine.brief import Brief
 from service.engine.cost import Cost
 from service.engine.engine import Engine
 from service.engine.job import Job
@@ -29,7 +30,7 @@ def a_millisecond_per_token() -> Cost:
 def admission(bound: int = 10**6, requests: int = 100) -> tuple[Scheduler, Admission]:
     queue = Scheduler(1000, 10**9)
     costs = {"m": a_millisecond_per_token(), "n": a_millisecond_per_token()}
-    return queue, Admission(Policy(bound, requests), queue, costs)
+    return queue, Admission(Policy(bound, requests), queue, costs, Brief(0, [], costs))
 
 
 def test_the_queue_is_bounded_in_tokens_and_says_when_there_will_be_room() -> None:

@@ -75,3 +75,13 @@ def test_a_scheduler_never_cuts_a_whole_sequence() -> None:
     queue.add(Job("m", [5000]))
     steps = [queue.next_step() for _ in range(2)]
     assert [bool(step and step.parts) for step in steps] == [True, False]
+
+
+def test_tasks_as_large_as_a_step_leave_long_sequences_every_other_one() -> None:
+    queue = Scheduler(400, 400)
+    queue.add(Job("m", [100_000], "patient"))
+    for _ in range(20):
+        queue.add(Job("m", [400], "stream", whole=True))
+    steps = [queue.next_step() for _ in range(20)]
+    assert sum(step.chunk is not None for step in steps if step) >= 9
+    assert sum(bool(step.parts) for step in steps if step) >= 9

@@ -184,3 +184,13 @@ def test_limits_are_of_each_batch_however_many_are_read_together() -> None:
 def test_batches_without_rows_are_bounded() -> None:
     with pytest.raises(BadRequest, match=f"more than {MOST_EMPTY} batches without rows"):
         read([stream([[] for _ in range(MOST_EMPTY + 1)])])
+
+
+def test_what_is_kept_for_later_batches_is_held_but_is_no_batch_that_has_not_come() -> None:
+    kinds = {**TYPES, "k": pa.list_(pa.dictionary(pa.int8(), pa.string()))}
+    schema = pa.schema([pa.field(name, kind) for name, kind in kinds.items()])
+    own, body = reader(EVERY), stream([ROWS, ROWS], schema)
+    own.read(own.cut(body, last=False))
+    assert own.uncut > 100
+    own.read(own.cut(b"", last=True))
+    assert (own.uncut, own.held > 100) == (0, True)

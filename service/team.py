@@ -1,4 +1,4 @@
-"""The CPUs at work on one step: its slices side by side, and what they find in order.
+"""The threads at work on one step: its slices side by side, and what they find in order.
 
 Each graph has one thread and knows nothing of the others. Threads that share every operation of a
 graph wait for each other at its end, and where they have to share the CPUs with anything else, as
@@ -21,23 +21,23 @@ X = TypeVar("X")
 Y = TypeVar("Y")
 
 
-class Workers:
+class Team:
     """So many threads in all, that of the caller among them."""
 
     def __init__(self, count: int) -> None:
-        self._own = count
-        self._helpers = ThreadPoolExecutor(max(count, available_cpus()), "slice")
+        self._own, self._most = count, max(count, available_cpus())
+        self._helpers = ThreadPoolExecutor(self._most, "slice")
         self.spare: Callable[[], int] = lambda: 0  # threads that others do not need just now
 
     @property
     def count(self) -> int:
         """How many threads there are at present."""
-        return self._own + self.spare()
+        return min(self._own + self.spare(), self._most)
 
     def map(self, work: Callable[[X], Y], items: Iterable[X]) -> Iterator[Y]:
         """What ``work`` makes of each item, in order; as many at a time as there are threads."""
-        remaining, count = iter(items), self.count
-        while some := list(islice(remaining, count)):
+        remaining = iter(items)
+        while some := list(islice(remaining, self.count)):
             helped = [self._helpers.submit(work, item) for item in some[1:]]
             try:
                 yield work(some[0])
@@ -47,7 +47,7 @@ class Workers:
                 wait(helped)  # nothing of a run that has failed goes on beside the next one
 
     def slice_tokens(self, tokens: int, most: int) -> int:
-        """The size of slices of so many tokens in all, that every worker may have as much to do."""
+        """The size of slices of so many tokens in all, that every thread may have as much to do."""
         slices, count = -(-max(1, tokens) // most), self.count
         even = -(-tokens // (-(-slices // count) * count))
         return min(most, max(LEAST, -(-even // BLOCK) * BLOCK))
