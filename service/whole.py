@@ -18,6 +18,7 @@ class Whole:
 
     def __init__(self, service: Service, siblings: Siblings) -> None:
         self._service, self._siblings = service, siblings
+        self._met: set[int] = set()  # workers that have been there
         siblings.answer("metrics", self._page)
         siblings.answer("statistics", self._statistics)
         siblings.answer("readiness", self._reason)
@@ -48,9 +49,12 @@ class Whole:
             return own
         # Who is not ready itself need not ask; while they drain, others may have gone.
         reasons = {self._siblings.index: own} if own else await self._siblings.ask("readiness")
-        fine = "", GONE
-        troubles = [_trouble(worker, why) for worker, why in reasons.items() if why not in fine]
+        self._met |= {worker for worker, why in reasons.items() if why is not GONE}
+        troubles = [_trouble(i, why) for i, why in reasons.items() if not self._fine(i, why)]
         return f"not ready: {'; '.join(troubles)}" if troubles else ""
+
+    def _fine(self, worker: int, why: Any) -> bool:
+        return why == "" or (why is GONE and worker in self._met)
 
     async def _page(self) -> str:
         return self._service.metrics.page().decode()
@@ -67,5 +71,7 @@ def _said(answer: Any) -> Any:
     return None if answer is GONE else answer
 
 
-def _trouble(worker: int, why: str | None) -> str:
+def _trouble(worker: int, why: Any) -> str:
+    if why is GONE:
+        return f"worker {worker} is starting"
     return f"worker {worker} does not answer" if why is None else f"worker {worker}: {why}"

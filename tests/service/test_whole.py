@@ -117,6 +117,8 @@ def test_the_server_is_ready_when_every_worker_is() -> None:
         assert await workers[0].whole.reason() == f"{wanted}; worker 2 does not answer"
         await workers[2].siblings.stop()
         assert await workers[0].whole.reason() == wanted, "nobody is sent to who is not there"
+        latest = Whole(workers[0].service, workers[0].siblings)
+        assert await latest.reason() == f"{wanted}; worker 2 is starting"
 
     assert together(test) is None
 
