@@ -130,7 +130,7 @@ def _live(work: Work, place: Place, says: Connection) -> None:
 
 
 def _outlive(parent: int, place: Place) -> None:
-    """When the parent has ended without a word, the worker drains and ends too."""
+    """When the parent has ended without a word, the worker finishes what it has and ends too."""
     wait([parent])
     shutil.rmtree(place.folder, ignore_errors=True)  # nobody else is left to do it
     log.error("the parent process has ended: leaving")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import socket
-from types import TracebackType
 from typing import Self
 
 
@@ -21,12 +20,7 @@ class Caught:
         self._wakeup = signal.set_wakeup_fd(self._teller.fileno(), warn_on_full_buffer=False)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         signal.set_wakeup_fd(self._wakeup)
         for caught, handler in self._handlers.items():
             signal.signal(caught, handler)

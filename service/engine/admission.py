@@ -49,11 +49,9 @@ class Admission:
         """
         waiting = self._scheduler.waiting
         if full(load.requests + 1, load.own + 1, self._policy.queue_requests, load.clients):
-            what = (
-                f"the queue holds {load.requests} requests, of {load.clients} clients; the limit "
-            )
+            what = f"the queue holds {load.requests} requests, of {load.clients} clients"
             seconds = self.seconds(waiting) / max(1, load.requests)
-            raise QueueFull(f"{what}is {self._policy.queue_requests}", seconds)
+            raise QueueFull(f"{what}; the limit is {self._policy.queue_requests}", seconds)
         tokens, most = sum(waiting.values()), self._policy.queue_tokens
         own = self._scheduler.waiting_of(job.client) + job.cost
         if tokens and full(tokens + job.cost, own, most, load.clients):
