@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from service.manifest import Manifest
 
@@ -26,6 +26,7 @@ class Cost:
     xx: float = 0.0
     y: float = 0.0
     xy: float = 0.0
+    line: tuple[float, float] = field(init=False)  # a, seconds per token; b, seconds per step
 
     def __post_init__(self) -> None:
         for tokens, seconds in PRIOR:
@@ -42,10 +43,10 @@ class Cost:
         self.xx = FORGET * self.xx + tokens * tokens
         self.y = FORGET * self.y + seconds
         self.xy = FORGET * self.xy + tokens * seconds
+        self.line = self._fitted()  # once a step, as it is asked for with every request
 
-    @property
-    def line(self) -> tuple[float, float]:
-        """a, seconds per token; b, seconds per step. Neither is negative."""
+    def _fitted(self) -> tuple[float, float]:
+        """Neither is negative."""
         spread = self.xx - self.x * self.x / self.weight
         slope = (self.xy - self.x * self.y / self.weight) / spread if spread > 1 else 0.0
         if slope <= 0 or self.y < slope * self.x:  # all alike, or a line that starts below 0
