@@ -55,6 +55,15 @@ class Doubling:
             self.gate.set()
 
 
+class Counted:
+    """A proof that passes, and counts how often it was asked for."""
+
+    count = 0
+
+    def __call__(self) -> None:
+        self.count += 1
+
+
 def tokens(*values: float) -> Array:
     return np.array(values, np.float32)[:, None]
 

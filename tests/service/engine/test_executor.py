@@ -12,7 +12,15 @@ import pytest
 from service.engine.engine import Engine
 from service.errors import NotServing, QueueFull, StepFailed
 from service.pack import Pack
-from tests.service.engine.doubling import POISON, Doubling, asked, packed, tokens, with_engine
+from tests.service.engine.doubling import (
+    POISON,
+    Counted,
+    Doubling,
+    asked,
+    packed,
+    tokens,
+    with_engine,
+)
 
 BRIEF = 10.0  # seconds: every step is
 GOOD, BAD = packed(tokens(1)), packed(tokens(POISON))
@@ -95,11 +103,7 @@ def test_only_the_guilty_fails_and_the_engine_goes_on() -> None:
 
 
 def test_a_run_that_hangs_is_stopped_though_the_loop_hangs_with_it() -> None:
-    proofs = 0
-
-    def proof() -> None:
-        nonlocal proofs
-        proofs += 1
+    proof = Counted()
 
     async def test(engine: Engine, session: Doubling) -> None:
         engine.readiness.started = True
@@ -111,7 +115,7 @@ def test_a_run_that_hangs_is_stopped_though_the_loop_hangs_with_it() -> None:
         while not engine.readiness.ready:
             await asyncio.sleep(0.01)
         assert (await engine.predict("double", GOOD)).outputs["y"][0] == 2
-        assert proofs == 1
+        assert proof.count == 1
 
     with_engine(test, step_seconds=0.05, proof=proof, brief_seconds=BRIEF)
 

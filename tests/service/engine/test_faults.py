@@ -14,6 +14,7 @@ from service.engine.runner import Runner, Running
 from service.errors import NotServing, StepFailed
 from tests.service.engine.doubling import (
     POISON,
+    Counted,
     Doubling,
     a_moment,
     asked,
@@ -125,11 +126,7 @@ def test_a_model_whose_golden_inputs_fail_too_is_not_ready_until_they_pass() -> 
 
 
 def test_a_guilty_input_leaves_a_model_ready() -> None:
-    proofs = 0
-
-    def proof() -> None:
-        nonlocal proofs
-        proofs += 1
+    proof = Counted()
 
     async def test(engine: Engine, session: Doubling) -> None:
         engine.readiness.started = True
@@ -138,7 +135,7 @@ def test_a_guilty_input_leaves_a_model_ready() -> None:
                 await engine.predict("double", BAD)
             assert engine.readiness.ready
         await engine.predict("double", GOOD)
-        assert proofs == 1, "whoever sends what fails keeps the device busy with proofs"
+        assert proof.count == 1, "whoever sends what fails keeps the device busy with proofs"
 
     with_engine(test, proof=proof)
 
@@ -157,11 +154,7 @@ def test_a_mistake_in_the_engine_itself_fails_a_step_and_no_more(
 
 
 def test_a_model_that_is_doubted_again_right_after_its_proof_is_proved_again() -> None:
-    proofs = 0
-
-    def proof() -> None:
-        nonlocal proofs
-        proofs += 1
+    proof = Counted()
 
     async def test(engine: Engine, session: Doubling) -> None:
         engine.readiness.started = True
@@ -173,7 +166,7 @@ def test_a_model_that_is_doubted_again_right_after_its_proof_is_proved_again() -
         prover.doubt("double", "and again")
         while not engine.readiness.ready:
             await asyncio.sleep(0.01)
-        assert proofs == 2
+        assert proof.count == 2
 
     with_engine(test, proof=proof)
 
