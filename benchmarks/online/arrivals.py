@@ -113,12 +113,14 @@ def _length(head: bytes) -> int:
 
 
 class _Generator:
-    """Sends each when it is due, over an idle connection, or the first that becomes idle."""
+    """Sends each when it is due, over the connection that has been idle for longest, as some
+    servers close what is idle for seconds; or the first that becomes idle.
+    """
 
     def __init__(self, prepared: Sequence[bytes], due: Array, keep_every: int) -> None:
         self._prepared, self._due, self._keep_every = prepared, due, keep_every
         self._taken, self._done = np.zeros(len(due)), np.zeros(len(due))
-        self._idle: list[_Connection] = []
+        self._idle: deque[_Connection] = deque()
         self._waiting: deque[int] = deque()
         self._kept: dict[int, Reply] = {}
         self._left = len(due)
@@ -147,7 +149,7 @@ class _Generator:
                 await asyncio.sleep(max(wait, SHORTEST_SLEEP))
             self._taken[request] = time.perf_counter() - self._start
             if self._idle:
-                self._send(self._idle.pop(), request)
+                self._send(self._idle.popleft(), request)
             else:
                 self._waiting.append(request)
 
