@@ -101,7 +101,13 @@ def measured(server: ServerProcess, bodies: Path, seconds: int) -> tuple[Closed,
     return found, cpu_seconds(server.process.pid) - before
 
 
-def settle(contender: Contender, port: int) -> None:
-    """Wait until what the last load left is done."""
-    with Connection(port) as connection:
-        connection.send(contender.first().prepared)
+def settle(contender: Contender, port: int, tries: int = 5) -> None:
+    """Wait until what the last load left is done. Some peers answer 408 where that takes long."""
+    for left in reversed(range(tries)):
+        with Connection(port) as connection:
+            try:
+                connection.send(contender.first().prepared)
+                return
+            except ConnectionError:
+                if not left:
+                    raise
