@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from service.bundle import Bundle, find_bundles
+from service.bundle import Bundle
 from service.graph import Options
 from service.manifest import FP32, AttentionStage, PaddedStage
 from service.pack import Pack
+from service.repository.folder import Folder
 from service.session import Session
 from service.verification import (
     allowed,
@@ -36,8 +37,9 @@ def bundles(folders: list[Path]) -> list[Bundle]:
     """Those in any of the folders, the first of each name."""
     found: dict[str, Bundle] = {}
     for folder in folders:
-        for path in find_bundles(folder) if folder.is_dir() else []:
-            found.setdefault(path.parent.name, Bundle.open(path))
+        for name, versions in (Folder(folder).models() if folder.is_dir() else {}).items():
+            newest = next(iter(versions.values()))
+            found.setdefault(name, Bundle.open(newest))
     return list(found.values())
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.manifest import Manifest
 from service.readiness import Readiness
 
 SCOPE_KEY = "sumserve.log"
@@ -26,9 +27,9 @@ class AccessLog:
     """Wraps the whole application; handlers add fields by `note`."""
 
     def __init__(
-        self, app: ASGIApp, readiness: Readiness, count: Callable[[str, int], None]
+        self, app: ASGIApp, readiness: Readiness, count: Callable[[str, str, int], None]
     ) -> None:
-        """count: is told of every answer, by model, where one is served under that name."""
+        """count: is told of every answer, by model and version, where one is served so."""
         self._app, self._readiness, self._count = app, readiness, count
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -45,6 +46,8 @@ class AccessLog:
                 fields["status"] = message["status"]
                 headers = message["headers"] = list(message.get("headers", ()))
                 headers.append((b"x-request-id", fields["request_id"].encode()))
+                if "model" in fields:
+                    headers += _model_headers(fields)
                 if self._readiness.draining:  # the next request belongs to another server
                     headers.append((b"connection", b"close"))
             await send(message)
@@ -61,12 +64,25 @@ class AccessLog:
             if log.isEnabledFor(logging.INFO):
                 duration = round((time.perf_counter() - started) * 1e3, 3)
                 log.info("request", extra={"fields": _line(scope, fields, duration)})
-            self._count(fields.get("model", ""), fields["status"] or 500)
+            of = fields.get("model", ""), fields.get("version", "")
+            self._count(*of, fields["status"] or 500)
 
 
 def note(scope: Scope, **fields: Any) -> None:
     """Add fields to the request's log line."""
     scope[SCOPE_KEY].update(fields)
+
+
+def note_model(scope: Scope, manifest: Manifest) -> None:
+    """Say which model answers, in the log line and in headers."""
+    own = manifest.name, manifest.version, manifest.numerics
+    note(scope, model=own[0], version=own[1], verification=own[2])
+
+
+def _model_headers(fields: dict[str, Any]) -> list[tuple[bytes, bytes]]:
+    """What a client that keeps answers needs to know where they came from."""
+    model = f"{fields['model']}/{fields['version']}".encode()
+    return [(b"x-model", model), (b"x-model-verification", fields["verification"].encode())]
 
 
 def _request_id(scope: Scope) -> str:

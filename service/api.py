@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
@@ -14,34 +16,56 @@ from service.access import AccessLog
 from service.application import Service
 from service.complaint import on_bug, on_http_error, on_service_error
 from service.errors import ServiceError
-from service.routes import health, metrics, v1, v2
+from service.gate import Gate
+from service.keys import Keys
+from service.repository.control import Control
+from service.repository.watch import Watch
+from service.routes import health, metrics, repository, v1, v2
 from service.routes.direct import Direct
 from service.siblings import Siblings
 from service.whole import Whole
 
+PAGES: Any = {"redoc_url": None, "swagger_ui_oauth2_redirect_url": None}
 
-def create_app(service: Service, siblings: Siblings | None = None) -> ASGIApp:
-    """The application over a loaded service. siblings: where there are other workers."""
+
+def create_app(
+    service: Service, siblings: Siblings | None = None, keys: Keys | None = None
+) -> ASGIApp:
+    """The application over a loaded service. siblings: where there are other workers; keys: where
+    who asks must show one.
+    """
     siblings = siblings or Siblings()
-    whole = Whole(service, siblings)
+    whole, control = Whole(service, siblings), Control(service.repository, siblings)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await siblings.start()
+        await control.join()
+        watching = asyncio.create_task(_watch(service, siblings, control))
         service.readiness.started = True
         yield
+        watching.cancel()
+        service.repository.close()
         await service.engine.close()
         service.coders.shutdown()
         service.streamers.shutdown()
         await siblings.stop()
 
-    app = FastAPI(title="sumserve", version=schema.VERSION, lifespan=lifespan)
+    app = FastAPI(title="sumserve", version=schema.VERSION, lifespan=lifespan, **PAGES)
     app.router.redirect_slashes = False
     health.add(app, service.readiness, whole)
     v1.add(app, service)
     v2.add(app, service, whole)
     metrics.add(app, whole)
+    repository.add(app, service, control)
     app.add_exception_handler(ServiceError, on_service_error)
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(Exception, on_bug)
-    return AccessLog(Direct(app, service), service.readiness, service.metrics.request)
+    return AccessLog(Gate(Direct(app, service), keys), service.readiness, service.metrics.request)
+
+
+async def _watch(service: Service, siblings: Siblings, control: Control) -> None:
+    """One worker looks for all."""
+    seconds = service.settings.watch_seconds
+    if seconds and siblings.index == 0:
+        await Watch(service.repository.folder, control).run(seconds)

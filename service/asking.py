@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from starlette.requests import Request
 
 from service.errors import BadRequest, quoted
+from service.gate import KEY
 
 TIMEOUT = "x-request-timeout"
 KEYS = "x-api-key", "authorization"
@@ -17,8 +18,10 @@ KEYS = "x-api-key", "authorization"
 def client(request: Request) -> str:
     """Whom the engine is to treat as one: who shows the same key, or sends from the same address.
 
-    Keys are not checked here, and not kept: they only keep those behind one balancer apart.
+    Where no keys are set, whatever is shown keeps those behind one balancer apart.
     """
+    if key := request.scope.get(KEY):
+        return f"key {key.name}"
     for name in KEYS:
         if name in request.headers:
             return hashlib.blake2b(request.headers[name].encode(), digest_size=8).hexdigest()

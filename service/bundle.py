@@ -103,8 +103,7 @@ class Bundle:
 
         Nothing is read but plain files of the folder, of bounded size, that the manifest names.
         """
-        path = folder / MANIFEST
-        manifest = _manifest(path)
+        path, manifest = folder / MANIFEST, read_manifest(folder)
         bundle = cls(folder, manifest)
         graphs = [stage.file for stage in manifest.stages]
         for name in (GOLDEN, *graphs, *(f for v in manifest.variants for f in v.files)):
@@ -117,7 +116,7 @@ class Bundle:
     def read(self, name: str) -> bytes:
         """The bytes of a file, exactly those the manifest vouches for."""
         path = self.folder / name
-        data = _read(path)
+        data = _read(path, MOST_BYTES.get(name, MOST_FILE_BYTES))
         found = hashlib.sha256(data).hexdigest()
         if found != self.manifest.files[name]:
             raise BundleError(
@@ -135,9 +134,13 @@ class Bundle:
             raise BundleError(f"{self.folder / GOLDEN}: {what}") from error
 
 
-def _read(path: Path) -> bytes:
+def read_small(path: Path) -> bytes:
+    """A file beside bundles, read as carefully as they are."""
+    return _read(path, MOST_BYTES[MANIFEST])
+
+
+def _read(path: Path, most: int) -> bytes:
     """The bytes of a plain file of bounded size; no link is followed."""
-    most = MOST_BYTES.get(path.name, MOST_FILE_BYTES)
     try:
         if path.parent.is_symlink():
             raise BundleError(f"{path.parent}: is a link; a bundle is a folder of files")
@@ -153,8 +156,10 @@ def _read(path: Path) -> bytes:
         raise BundleError(f"{path}: {what}") from error
 
 
-def _manifest(path: Path) -> Manifest:
-    data = _read(path)
+def read_manifest(folder: Path) -> Manifest:
+    """What bundle.json says, whether or not the other files are as it says."""
+    path = folder / MANIFEST
+    data = read_small(path)
     try:
         values = json.loads(data)
         found = values.get("format") if isinstance(values, dict) else None
@@ -169,17 +174,6 @@ def _manifest(path: Path) -> Manifest:
         raise BundleError(f"{path}: {what}") from error
 
 
-def find_bundles(root: Path) -> list[Path]:
-    """The newest ``root/name/version`` of every name, in order of names."""
-    if not root.is_dir():
-        raise BundleError(f"{root}: not a folder of bundles (name/version/{MANIFEST})")
-    versions = [path for path in root.glob("[!.]*/[!.]*") if path.is_dir()]
-    newest = {path.parent.name: path for path in sorted(versions, key=_version)}
-    if not newest:
-        raise BundleError(f"{root}: holds no bundle (name/version/{MANIFEST})")
-    return [newest[name] for name in sorted(newest)]
-
-
 def open_named(folder: Path) -> Bundle:
     """Open ``name/version`` and check that the manifest agrees with the folder's names."""
     bundle = Bundle.open(folder)
@@ -187,12 +181,6 @@ def open_named(folder: Path) -> Bundle:
     if said != found:
         raise BundleError(f"{folder / MANIFEST}: is {'/'.join(said)} and lies in {'/'.join(found)}")
     return bundle
-
-
-def _version(folder: Path) -> int:
-    if not folder.name.isdecimal():
-        raise BundleError(f"{folder}: a version folder is named by a number")
-    return int(folder.name)
 
 
 def _first(error: ValidationError) -> str:

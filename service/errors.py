@@ -8,10 +8,14 @@
     │   └── DeviceError          names the device asked for
     └── ServiceError             an answer to one request, as {"error": message}
         ├── BadRequest       400
+        ├── Unauthorized     401
+        ├── Forbidden        403
         ├── UnknownModel     404
         ├── SlowBody         408
+        ├── Conflict         409
         ├── TooLarge         413
         ├── UnsupportedMedia 415
+        ├── BadBundle        422
         ├── QueueFull        429  with Retry-After
         ├── ClientGone       499  for the log: nobody reads the answer
         ├── StepFailed       500
@@ -70,6 +74,19 @@ class BadRequest(ServiceError):
     status = 400
 
 
+class Unauthorized(ServiceError):
+    """No key was shown, or none that is good."""
+
+    status = 401
+    headers = MappingProxyType({"WWW-Authenticate": "Bearer"})
+
+
+class Forbidden(ServiceError):
+    """The key is not one for this."""
+
+    status = 403
+
+
 class UnknownModel(ServiceError):
     """No model of that name is served."""
 
@@ -81,6 +98,12 @@ class SlowBody(ServiceError):
 
     status = 408
     headers = CLOSE
+
+
+class Conflict(ServiceError):
+    """Another change of what is served is under way."""
+
+    status = 409
 
 
 class TooLarge(ServiceError):
@@ -96,8 +119,14 @@ class UnsupportedMedia(ServiceError):
     status = 415
 
 
+class BadBundle(ServiceError):
+    """A bundle of the repository cannot be loaded; what was served is served on."""
+
+    status = 422
+
+
 class QueueFull(ServiceError):
-    """More waits than may, or the answer would come too late."""
+    """More waits than may, the answer would come too late, or a key has used up its rate."""
 
     status = 429
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from itertools import chain
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from service.catalog import named
 from service.engine.engine import Engine
 from service.engine.job import Step
 from service.engine.observer import Observer
@@ -17,6 +19,7 @@ from service.engine.runner import Outcome
 from service.statistics import Timing
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+MODEL = ("model", "version")
 TOKENS = tuple(4**i for i in range(3, 11))  # 64 to 1,048,576
 UP = ("sumserve_worker_up 1 while a worker answers the others", "# TYPE sumserve_worker_up gauge")
 SECONDS = tuple(0.0005 * 2**i for i in range(16))  # half a millisecond to 16 seconds
@@ -28,54 +31,49 @@ class Metrics(Observer):
     def __init__(self, engine: Engine) -> None:
         self._registry = CollectorRegistry()
         self._registry.register(Now(engine))
-        self._requests = self._counter("requests", "requests by model and status", "model", "code")
+        self._requests = self._counter("requests", "requests by model and status", *MODEL, "code")
         self._tokens = self._counter(
-            "tokens", "tokens that were computed, or abandoned in the queue", "model", "outcome"
+            "tokens", "tokens that were computed, or abandoned in the queue", *MODEL, "outcome"
         )
         self._step_tokens = self._histogram("step_tokens", "tokens in one step", TOKENS)
         self._step_seconds = self._histogram("step_seconds", "time of one step", SECONDS)
         self._queue = self._histogram("queue_seconds", "time of a request in the queue", SECONDS)
         self._compute = self._histogram("compute_seconds", "time of a request's steps", SECONDS)
 
-        self._answered = {
-            model: (self._queue.labels(model), self._compute.labels(model))
-            for model in engine.costs.steps
-        }
-        self._good = {model: self._requests.labels(model, "200") for model in engine.costs.steps}
-
-    def request(self, model: str, status: int) -> None:
-        """A request was answered. model: one that is served, or none."""
-        if status == 200 and model:
-            self._good[model].inc()
-        else:
-            self._requests.labels(model, str(status)).inc()
+    def request(self, model: str, version: str, status: int) -> None:
+        """A request was answered. model, version: of one that is served, or both empty."""
+        self._requests(model, version, status).inc()
 
     def answered(self, model: str, timing: Timing) -> None:
         """A prediction was."""
-        queue, compute = self._answered[model]
-        queue.observe(timing.queue)
-        compute.observe(timing.compute)
+        labels = named(model)
+        self._queue(*labels).observe(timing.queue)
+        self._compute(*labels).observe(timing.compute)
 
     def ran(self, step: Step, outcome: Outcome) -> None:
         """A step was run."""
-        self._tokens.labels(step.model, "computed").inc(outcome.tokens)
-        self._step_tokens.labels(step.model).observe(outcome.tokens)
-        self._step_seconds.labels(step.model).observe(outcome.seconds)
+        labels = named(step.model)
+        self._tokens(*labels, "computed").inc(outcome.tokens)
+        self._step_tokens(*labels).observe(outcome.tokens)
+        self._step_seconds(*labels).observe(outcome.seconds)
 
     def abandoned(self, model: str, tokens: int) -> None:
         """Tokens that waited will not be computed."""
-        self._tokens.labels(model, "abandoned").inc(tokens)
+        self._tokens(*named(model), "abandoned").inc(tokens)
 
     def page(self) -> bytes:
         """All of them in Prometheus' text format."""
         return generate_latest(self._registry)
 
-    def _counter(self, name: str, about: str, *labels: str) -> Counter:
-        return Counter(f"sumserve_{name}", about, labels, registry=self._registry)
+    def _counter(self, name: str, about: str, *labels: str) -> Callable[..., Counter]:
+        return cache(Counter(f"sumserve_{name}", about, labels, registry=self._registry).labels)
 
-    def _histogram(self, name: str, about: str, buckets: tuple[float, ...]) -> Histogram:
-        about_it = f"sumserve_{name}", about, ["model"]
-        return Histogram(*about_it, buckets=buckets, registry=self._registry)
+    def _histogram(
+        self, name: str, about: str, buckets: tuple[float, ...]
+    ) -> Callable[..., Histogram]:
+        """By its labels; prometheus_client takes longer to find one than to count."""
+        about_it = f"sumserve_{name}", about, MODEL
+        return cache(Histogram(*about_it, buckets=buckets, registry=self._registry).labels)
 
 
 class Now(Collector):
@@ -91,28 +89,27 @@ class Now(Collector):
         yield _gauge("open_requests", "requests that wait or run", engine.requests)
         queued = engine.queued_seconds() * 1e3
         yield _gauge("queued_milliseconds", "expected until all that waits is done", queued)
-        tokens = GaugeMetricFamily("sumserve_queued_tokens", "tokens that wait", labels=["model"])
+        tokens = GaugeMetricFamily("sumserve_queued_tokens", "tokens that wait", labels=MODEL)
         waiting = engine.queued()
-        for model in engine.costs.steps:
-            tokens.add_metric([model], waiting.get(model, 0))
+        for model in engine.costs:
+            tokens.add_metric(named(model), waiting.get(model, 0))
         yield tokens
         yield from self._costs()
 
     def _costs(self) -> Iterator[GaugeMetricFamily]:
         """The learned lines: of steps, and of each stage in turn."""
-        labels = ["model", "stage"]
+        labels = [*MODEL, "stage"]
         slope = GaugeMetricFamily(
             "sumserve_cost_seconds_per_token", "learned: what a token takes", labels=labels
         )
         start = GaugeMetricFamily(
             "sumserve_cost_seconds_per_step", "learned: what a step takes besides", labels=labels
         )
-        for model, whole in self._engine.costs.steps.items():
-            stages = enumerate(self._engine.costs.stages[model])
-            lines = {"all": whole} | {str(number): cost for number, cost in stages}
-            for stage, cost in lines.items():
-                slope.add_metric([model, stage], cost.line[0])
-                start.add_metric([model, stage], cost.line[1])
+        for model, costs in self._engine.costs.items():
+            stages = {str(number): cost for number, cost in enumerate(costs.stages)}
+            for stage, cost in ({"all": costs.steps} | stages).items():
+                slope.add_metric([*named(model), stage], cost.line[0])
+                start.add_metric([*named(model), stage], cost.line[1])
         yield slope
         yield start
 

@@ -10,13 +10,15 @@ from typing import Any, TypeVar
 from fastapi import Request
 from starlette.responses import Response
 
-from service.access import note
+from service.access import note, note_model
 from service.application import Service
 from service.asking import asked_timeout, client
+from service.catalog import Served
 from service.checks import not_finite
 from service.encoding import WINDOWS, deflate
 from service.engine.request import Answer, Outputs
 from service.errors import BadRequest, ClientGone, ServiceError
+from service.gate import KEY
 from service.manifest import Manifest
 from service.negotiation import preferred
 from service.protocol import leaving
@@ -35,40 +37,42 @@ async def respond(
     started = time.perf_counter()
     with service.bodies.holding() as held:
         body = await service.bodies.receive(request, held)
-        manifest = service.manifest(name, version)
-        note(request.scope, model=name, version=manifest.version)
-        try:
-            return await _answered(service, wire, request, manifest, body)
-        except ServiceError:
-            service.statistics.failed(name, time.perf_counter() - started)
-            raise
+        with service.catalog.find(name, version) as served:
+            note_model(request.scope, served.manifest)
+            try:
+                return await _answered(service, wire, request, served, body)
+            except ServiceError:
+                service.statistics.failed(served.id, time.perf_counter() - started)
+                raise
 
 
 async def _answered(
-    service: Service, wire: Wire, request: Request, manifest: Manifest, body: bytes | bytearray
+    service: Service, wire: Wire, request: Request, served: Served, body: bytes | bytearray
 ) -> Response:
     headers = {
         name.decode("latin-1"): value.decode("latin-1") for name, value in request.headers.raw
     }
-    large = len(body) > LARGE_BYTES
+    large, manifest = len(body) > LARGE_BYTES, served.manifest
     begun = time.perf_counter()
     exchange = await _call(service, large, wire, body, headers, manifest, service.limits)
     decoded = time.perf_counter()
-    answer = await _run(service, request, headers, manifest, exchange)
+    if key := request.scope.get(KEY):
+        key.take(exchange.pack.tokens, decoded)
+    answer = await _run(service, request, headers, served, exchange)
     returned = time.perf_counter()
     usage = _usage(answer, exchange)
     large = large or sum(rows.nbytes for rows in answer.outputs.values()) > LARGE_BYTES
     encoding = preferred(headers.get("accept-encoding", ""), WINDOWS)
     reply = await _call(service, large, _reply, manifest, exchange, answer.outputs, usage, encoding)
     spent = decoded - begun, time.perf_counter() - returned
-    _count(service, request, manifest, answer, usage, *spent)
+    _count(service, request, served.id, answer, usage, *spent)
     return Response(reply.body, headers=dict(reply.headers))
 
 
 def _count(
     service: Service,
     request: Request,
-    manifest: Manifest,
+    model: str,
     answer: Answer,
     usage: Mapping[str, Any],
     decode: float,
@@ -76,8 +80,8 @@ def _count(
 ) -> None:
     """The same figures for statistics, metrics and the log line."""
     timing = Timing(answer.queue_ms / 1e3, decode, answer.compute_ms / 1e3, encode)
-    service.statistics.succeeded(manifest.name, usage["sequences"], timing)
-    service.metrics.answered(manifest.name, timing)
+    service.statistics.succeeded(model, usage["sequences"], timing)
+    service.metrics.answered(model, timing)
     spent = {"decode_ms": round(decode * 1e3, 3), "encode_ms": round(encode * 1e3, 3)}
     note(request.scope, **usage, **spent)
 
@@ -86,7 +90,7 @@ async def _run(
     service: Service,
     request: Request,
     headers: Mapping[str, str],
-    manifest: Manifest,
+    served: Served,
     exchange: Exchange,
 ) -> Answer:
     """The engine's answer, within the request's own time limit and while its client is there."""
@@ -94,7 +98,7 @@ async def _run(
     try:
         with leaving(request.scope) as left:
             return await service.engine.predict(
-                manifest.name, exchange.pack, exchange.priority, whose, timeout
+                served.id, exchange.pack, exchange.priority, whose, timeout
             )
     except asyncio.CancelledError as error:
         if not left.set:

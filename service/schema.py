@@ -1,14 +1,17 @@
-"""What the OpenAPI page says of requests and answers. Tensors never pass through these classes."""
+"""Bodies of requests and answers, for the OpenAPI page. Tensors never pass through these."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
 from pydantic import BaseModel
 
+from service.catalog import Catalog, Served
 from service.engine.cost import Cost, Costs
-from service.manifest import Architecture, Column, ContextColumn, Manifest, Output
+from service.manifest import Architecture, Column, ContextColumn, Output
+from service.repository.index import Entry
 from service.streams.passes import passes
 
 VERSION = version("sumserve")
@@ -33,10 +36,10 @@ class ModelCost(StageCost):
     stages: list[StageCost]
 
     @classmethod
-    def learned(cls, costs: Costs, name: str) -> ModelCost:
+    def learned(cls, costs: Costs) -> ModelCost:
         """Of one model."""
-        whole, stages = StageCost.of(costs.steps[name]), costs.stages[name]
-        return cls(**whole.model_dump(), stages=[StageCost.of(stage) for stage in stages])
+        whole = StageCost.of(costs.steps).model_dump()
+        return cls(**whole, stages=[StageCost.of(stage) for stage in costs.stages])
 
 
 class Streaming(BaseModel):
@@ -46,13 +49,17 @@ class Streaming(BaseModel):
 
 
 class ModelInfo(BaseModel):
-    """A served model, for clients: the manifest without its files.
+    """A served version of a model, for clients: the manifest without its files.
 
-    streaming: null for a model that takes its sequences as a whole only.
+    default: whether it is meant where no version is named; verification: the start of the SHA-256
+    of its verification report; streaming: null for a model that takes its sequences whole.
     """
 
     name: str
     version: str
+    default: bool
+    aliases: list[str]
+    verification: str
     architecture: Architecture
     columns: tuple[Column, ...]
     context: tuple[ContextColumn, ...]
@@ -67,18 +74,40 @@ class ModelInfo(BaseModel):
     streaming: Streaming | None
 
     @classmethod
-    def of(cls, manifest: Manifest, costs: Costs) -> ModelInfo:
+    def of(cls, served: Served, catalog: Catalog, costs: Costs) -> ModelInfo:
         """The public part of a manifest, and what its steps have been found to take."""
-        public = manifest.model_dump(include=set(cls.model_fields))
-        often, cost = passes(manifest), ModelCost.learned(costs, manifest.name)
-        streaming = {"passes": often} if often else None
-        return cls.model_validate({**public, "cost": cost, "streaming": streaming})
+        manifest = served.manifest
+        often = passes(manifest)
+        return cls.model_validate(
+            {
+                **manifest.model_dump(include=set(cls.model_fields)),
+                "default": catalog.is_default(served),
+                "aliases": catalog.aliases_of(served),
+                "verification": manifest.numerics,
+                "cost": ModelCost.learned(costs),
+                "streaming": {"passes": often} if often else None,
+            }
+        )
 
 
 class Models(BaseModel):
-    """Every model served."""
+    """Every version of every model served."""
 
     models: list[ModelInfo]
+
+
+class IndexEntry(BaseModel):
+    """A version in the model repository. state: READY, LOADING, UNLOADING or UNAVAILABLE."""
+
+    name: str
+    version: str
+    state: str
+    reason: str
+
+    @classmethod
+    def of(cls, entry: Entry) -> IndexEntry:
+        """As it is found."""
+        return cls(**asdict(entry))
 
 
 class Error(BaseModel):
@@ -188,55 +217,3 @@ class InferResponse(BaseModel):
     model_version: str
     id: str | None = None
     outputs: list[OutputTensor]
-
-
-def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """These statuses answer with an `Error`."""
-    return {status: {"model": Error} for status in statuses}
-
-
-def _body(**media: Any) -> dict[str, Any]:
-    """A request body by its media types."""
-    content = {kind: {"schema": schema} for kind, schema in media.items()}
-    return {"requestBody": {"required": True, "content": content}}
-
-
-BINARY = {"type": "string", "format": "binary"}
-PREDICT: dict[str, Any] = {
-    "response_model": Prediction,
-    "responses": errors(400, 404, 408, 413, 415, 429, 500, 503),
-    "openapi_extra": _body(
-        **{
-            "application/json": Sequences.model_json_schema(),
-            "application/vnd.apache.arrow.stream": BINARY,
-        }
-    ),
-}
-STREAM: dict[str, Any] = {
-    "responses": {
-        200: {
-            "description": "The answer, after all of the sequence has come.",
-            "content": {
-                "application/x-ndjson": {"schema": StreamedLine.model_json_schema()},
-                "application/vnd.apache.arrow.stream": {"schema": BINARY},
-            },
-        },
-        **errors(400, 404, 408, 413, 415, 429, 500, 503, 504, 507),
-    },
-    "openapi_extra": _body(
-        **{
-            "application/x-ndjson": {"type": "string", "description": "a piece in each line"},
-            "application/vnd.apache.arrow.stream": BINARY,
-        }
-    ),
-}
-INFER: dict[str, Any] = {
-    "response_model": InferResponse,
-    "responses": errors(400, 404, 408, 413, 415, 429, 500, 503, 504),
-    "openapi_extra": _body(
-        **{
-            "application/json": InferRequest.model_json_schema(),
-            "application/octet-stream": BINARY,
-        }
-    ),
-}

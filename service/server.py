@@ -9,8 +9,6 @@ import os
 import signal
 import socket
 import time
-from functools import partial
-from pathlib import Path
 from types import FrameType
 
 import uvicorn
@@ -19,22 +17,23 @@ from service import listening
 from service.api import create_app
 from service.application import Service
 from service.board import Board, share
-from service.bundle import Bundle, Golden, find_bundles, open_named
+from service.catalog import Catalog
 from service.child import Place, Ready
 from service.engine.engine import Engine
 from service.engine.observer import Observer
 from service.engine.scheduler import Scheduler
 from service.errors import StartupError
 from service.graph import Options
+from service.keys import load_keys
 from service.protocol import Protocol
 from service.readiness import Readiness
+from service.repository.folder import Folder
+from service.repository.loading import Loader
+from service.repository.repository import Repository
 from service.runtime import Threads
-from service.session import Session
 from service.settings import Settings
 from service.siblings import Siblings
 from service.supervisor import supervise
-from service.verification import check_golden
-from service.warming import warm
 
 CANNOT_START = 3  # uvicorn's exit code when it cannot listen
 GC_THRESHOLDS = (10_000, 20, 50)  # requests leave many objects and hardly a cycle
@@ -70,10 +69,11 @@ def _serve(
     ready: Ready,
     board: Observer,
 ) -> None:
+    keys = load_keys(settings.keys, settings.workers) if settings.keys else None
     service = load(settings)
     service.engine.observers.append(board)
     config = uvicorn.Config(
-        create_app(service, siblings),
+        create_app(service, siblings, keys),
         host=settings.host,
         port=settings.port,
         loop="uvloop",
@@ -107,32 +107,16 @@ def _leave(sig: int, frame: FrameType | None) -> None:
 def load(settings: Settings) -> Service:
     """Open every bundle, check it against its golden data, warm it up, and set up the engine."""
     Threads.start(settings.threads)
+    readiness, scheduler = Readiness(), Scheduler(settings.step_tokens, settings.long_tokens)
+    engine, catalog = Engine(scheduler, settings.policy(), readiness), Catalog(readiness.failing)
+    folder = Folder(settings.models, settings.versions)
     options = Options(
         settings.device, settings.variant, settings.slice_tokens, settings.gpu_memory_bytes
     )
-    found = [_open(folder, options) for folder in find_bundles(settings.models)]
-    sessions = {session.manifest.name: session for _, session, _ in found}
-    scheduler = Scheduler(settings.step_tokens, settings.long_tokens)
-    proofs = {
-        session.manifest.name: partial(check_golden, bundle, session, golden)
-        for bundle, session, golden in found
-    }
-    readiness = Readiness()
-    engine = Engine(sessions, scheduler, settings.policy(), readiness, proofs)
-    for _, session, golden in found:
-        warm(session, golden.pack, engine.costs, settings.step_tokens)
-    manifests = {name: session.manifest for name, session in sessions.items()}
-    return Service(settings, manifests, engine, readiness, sessions)
-
-
-def _open(folder: Path, options: Options) -> tuple[Bundle, Session, Golden]:
-    """A bundle that answers its golden inputs as it should."""
-    bundle = open_named(folder)
-    session, golden = Session(bundle, options), bundle.golden()
-    error = check_golden(bundle, session, golden)
-    name, version = bundle.manifest.name, bundle.manifest.version
-    log.info("loaded %s/%s on %s, golden error %.1e", name, version, options.device, error)
-    return bundle, session, golden
+    loader = Loader(options, settings.step_tokens)
+    repository = Repository(folder, catalog, engine, loader)
+    repository.open()
+    return Service(settings, catalog, engine, readiness, repository)
 
 
 class Server(uvicorn.Server):

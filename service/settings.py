@@ -23,6 +23,15 @@ class Settings(Strict):
     """What can be set; sizes are in tokens, bytes and seconds."""
 
     models: Path = Field(Path("deploy/bundles"), description="folder holding name/version/ bundles")
+    versions: int = Field(
+        1,
+        ge=0,
+        description="newest versions of each model that are served, besides those that its "
+        "aliases.json names; 0: all",
+    )
+    watch_seconds: float = Field(
+        0, ge=0, description="between looks for new versions in the folder of models; 0: none"
+    )
     host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
     port: int = Field(8080, ge=0, le=65535, description="port to listen on; 0 takes a free one")
     device: str = Field(
@@ -45,6 +54,9 @@ class Settings(Strict):
         ge=0,
         le=1024,
         description="threads of each worker; 0: its share of the CPUs, and what others leave idle",
+    )
+    keys: Path | None = Field(
+        None, description="TOML file of API keys; with it whoever asks must show one"
     )
     step_tokens: int = Field(16_384, ge=1, description="token budget of one step")
     long_tokens: int = Field(

@@ -1,4 +1,4 @@
-"""Counts per model: how many requests, and what their parts took. Lives on the event loop."""
+"""Counts per version of a model: requests, and what their parts took. Lives on the event loop."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
+from service.catalog import named
 from service.engine.job import Step
 from service.engine.observer import Observer
 from service.engine.runner import Outcome
@@ -66,11 +67,11 @@ class Statistics(Observer):
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._models: dict[str, ModelStatistics] = defaultdict(ModelStatistics)
+        self._models: dict[tuple[str, str], ModelStatistics] = defaultdict(ModelStatistics)
 
     def succeeded(self, model: str, sequences: int, timing: Timing) -> None:
         """A request was answered."""
-        own = self._models[model]
+        own = self._models[named(model)]
         own.sequences += sequences
         own.last_ms = round(self._clock() * 1e3)
         own.success.add(timing.total)
@@ -81,11 +82,11 @@ class Statistics(Observer):
 
     def failed(self, model: str, seconds: float) -> None:
         """A request was answered with an error."""
-        self._models[model].fail.add(seconds)
+        self._models[named(model)].fail.add(seconds)
 
     def ran(self, step: Step, outcome: Outcome) -> None:
         """A step was run."""
-        self._models[step.model].steps[_bucket(step.sequences)].add(outcome.seconds)
+        self._models[named(step.model)].steps[_bucket(step.sequences)].add(outcome.seconds)
 
     def of(self, name: str, version: str) -> dict[str, Any]:
         """A model's statistics as the extension words them.
@@ -93,7 +94,7 @@ class Statistics(Observer):
         inference_count counts sequences, execution_count steps; a batch_size is how many sequences
         a step had, rounded up to a power of two.
         """
-        own = self._models[name]
+        own = self._models[name, version]
         none = Total().as_dict()
         return {
             "name": name,

@@ -23,7 +23,7 @@ def warm(session: Session, golden: Pack, costs: Costs, most: int) -> None:
             run = session.start(pack)
             run.advance()
             seconds = time.perf_counter() - started
-        costs.learn(session.manifest.name, pack.tokens, seconds, [run.spent()])
+        costs.learn(pack.tokens, seconds, [run.spent()])
         if seconds > ENOUGH_SECONDS:
             return
 

@@ -38,7 +38,8 @@ class Whole:
             if _said(answer) is None:
                 raise NotServing(f"worker {worker} does not answer, whose counts belong to the sum")
         everyone = [await self._statistics(), *others.values()]
-        return [summed([of[m.name] for of in everyone if m.name in of]) for m in models]
+        names = [f"{own.name}/{own.version}" for own in models]
+        return [summed([of[name] for of in everyone if name in of]) for name in names]
 
     async def reason(self) -> str:
         """Why the server is not ready, if so. It is when each of its workers is, but for those that
@@ -60,8 +61,8 @@ class Whole:
         return self._service.metrics.page().decode()
 
     async def _statistics(self) -> dict[str, Any]:
-        models = self._service.manifests.values()
-        return {m.name: self._service.statistics.of(m.name, m.version) for m in models}
+        names = [(m.manifest.name, m.manifest.version) for m in self._service.catalog]
+        return {"/".join(own): self._service.statistics.of(*own) for own in names}
 
     async def _reason(self) -> str:
         return self._service.readiness.reason()

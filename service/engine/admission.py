@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from service.engine.brief import Brief
 from service.engine.budget import LEAST
-from service.engine.cost import Cost
+from service.engine.cost import Costs
 from service.engine.job import Job
 from service.engine.policy import Policy
 from service.engine.scheduler import Scheduler
@@ -36,7 +36,7 @@ class Admission:
     """Knows what waits and what steps cost."""
 
     def __init__(
-        self, policy: Policy, scheduler: Scheduler, costs: Mapping[str, Cost], brief: Brief
+        self, policy: Policy, scheduler: Scheduler, costs: Mapping[str, Costs], brief: Brief
     ) -> None:
         self._policy, self._scheduler = policy, scheduler
         self._costs, self._brief = costs, brief
@@ -81,4 +81,4 @@ class Admission:
     def _rate(self, model: str) -> float:
         """Seconds per token."""
         most = min(self._scheduler.budget.tokens, max(LEAST, self._brief.tokens(model)))
-        return self._costs[model].seconds(most) / most
+        return self._costs[model].steps.seconds(most) / most

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
-from service.engine.cost import Cost
+from service.engine.cost import Costs
 from service.engine.job import Step
 from service.manifest import Manifest
 
@@ -20,22 +20,29 @@ class Brief:
     be told from the tokens. Nor where a step takes half of that time before its first token.
     """
 
-    def __init__(
-        self, seconds: float, manifests: Iterable[Manifest], costs: Mapping[str, Cost]
-    ) -> None:
+    def __init__(self, seconds: float, costs: Mapping[str, Costs]) -> None:
         """seconds: 0, where no step is to run on the loop."""
         self._seconds, self._costs = seconds, costs
-        self._linear = {m.name for m in manifests if {stage.kind for stage in m.stages} <= LINEAR}
+        self._linear: set[str] = set()
+
+    def add(self, model: str, manifest: Manifest) -> None:
+        """From now on it knows this model."""
+        if {stage.kind for stage in manifest.stages} <= LINEAR:
+            self._linear.add(model)
+
+    def remove(self, model: str) -> None:
+        """It knows it no more."""
+        self._linear.discard(model)
 
     def tokens(self, model: str) -> float:
         """How many a step should have, so as to be brief; any number where none can be."""
         if not self._seconds or model not in self._linear:
             return math.inf
-        cost = self._costs[model]
+        cost = self._costs[model].steps
         return cost.tokens(self._seconds) if cost.seconds(0) <= self._seconds / 2 else math.inf
 
     def holds(self, step: Step) -> bool:
         """Whether the loop may wait for it."""
         if math.isinf(self.tokens(step.model)):
             return False
-        return self._costs[step.model].seconds(step.tokens) <= SLACK * self._seconds
+        return self._costs[step.model].steps.seconds(step.tokens) <= SLACK * self._seconds

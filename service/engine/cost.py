@@ -64,24 +64,23 @@ class Cost:
         return int(max(0.0, seconds - start) / max(slope, 1e-12))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Costs:
-    """Of every model: of whole steps, and of each stage of its bundle in turn."""
+    """Of one model: of whole steps, and of each stage of its bundle in turn."""
 
-    steps: dict[str, Cost]
-    stages: dict[str, list[Cost]]
+    steps: Cost
+    stages: list[Cost]
 
     @classmethod
-    def of(cls, manifests: Iterable[Manifest]) -> Costs:
+    def of(cls, manifest: Manifest) -> Costs:
         """Nothing learned yet."""
-        stages = {own.name: [Cost() for _ in own.stages] for own in manifests}
-        return cls({name: Cost() for name in stages}, stages)
+        return cls(Cost(), [Cost() for _ in manifest.stages])
 
-    def learn(self, model: str, tokens: float, seconds: float, runs: Iterable[Spent]) -> None:
+    def learn(self, tokens: float, seconds: float, runs: Iterable[Spent]) -> None:
         """A step was run. runs: what each stage took of its tokens, of every run it was made of."""
         if tokens:
-            self.steps[model].observe(tokens, seconds)
+            self.steps.observe(tokens, seconds)
         for spent in runs:
-            for cost, (some, took) in zip(self.stages[model], spent, strict=True):
+            for cost, (some, took) in zip(self.stages, spent, strict=True):
                 if some:
                     cost.observe(some, took)

@@ -10,22 +10,22 @@ import asyncio
 import logging
 import math
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 
-from service.engine.admission import Admission, Load
-from service.engine.brief import Brief
+from service.engine.admission import Admission
 from service.engine.cost import Costs
 from service.engine.executor import Executor
 from service.engine.guard import PATIENCE, Guard
 from service.engine.job import DEFAULT_PRIORITY, Step
 from service.engine.observer import Observer
+from service.engine.open import Open
 from service.engine.policy import Policy
 from service.engine.prover import Proof
 from service.engine.request import Answer, Request, Task
+from service.engine.roster import Roster
 from service.engine.runner import Outcome, Result, Runner
 from service.engine.scheduler import Scheduler
-from service.engine.starts import Starts, passes
+from service.engine.starts import Starts
 from service.errors import DeadlinePassed, NotServing, StepFailed
 from service.pack import Pack
 from service.readiness import Readiness
@@ -38,30 +38,43 @@ class Engine:
 
     def __init__(
         self,
-        sessions: Mapping[str, Starts],
         scheduler: Scheduler,
         policy: Policy,
         readiness: Readiness | None = None,
-        proofs: Mapping[str, Proof] | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """proofs: per model, what raises when its golden inputs are not answered as they should."""
         self._policy, self._scheduler, self._clock = policy, scheduler, clock
-        self._passes = {name: passes(own.manifest) for name, own in sessions.items()}
-        manifests = [own.manifest for own in sessions.values()]
-        self.costs, self.readiness = Costs.of(manifests), readiness or Readiness()
-        self._brief = Brief(policy.brief_seconds, manifests, self.costs.steps)
-        self._admission = Admission(policy, scheduler, self.costs.steps, self._brief)
-        runner = Runner(sessions, clock)
-        self._executor = Executor(runner, self._brief, self.costs.steps, self._deliver)
-        looked_after = self.readiness, proofs or {}, policy.step_seconds
+        self._roster = roster = Roster(policy.brief_seconds)
+        self.costs, self.readiness = roster.costs, readiness or Readiness()
+        self._admission = Admission(policy, scheduler, roster.costs, roster.brief)
+        runner = Runner(roster.sessions, clock)
+        self._executor = Executor(runner, roster.brief, roster.costs, self._deliver)
+        looked_after = self.readiness, roster.proofs, policy.step_seconds
         self._guard = Guard(runner, self._executor.submit, *looked_after)
         self._due = False  # whether steps are handed out as soon as the loop comes to it
-        self._open: set[Request] = set()
-        self._clients: Counter[str] = Counter()  # how many are open of each
+        self._open = Open()
         self._tasks = 0  # that are open
         self._closed = False
         self.observers: list[Observer] = []
+
+    def add(
+        self, model: str, session: Starts, proof: Proof | None = None, costs: Costs | None = None
+    ) -> None:
+        """From now on requests may name this model.
+
+        proof: raises when its golden inputs are not answered as they should; costs: what has been
+        learned of it already.
+        """
+        self._roster.add(model, session, proof, costs)
+
+    async def remove(self, model: str) -> None:
+        """Know a model no more: one that no open request names. Steps that still run of it end."""
+        assert not any(request.model == model for request in self._open), model
+        self._scheduler.forget(model)
+        self._guard.forget(model)
+        await self._executor.ended(PATIENCE * self._policy.step_seconds)
+        self._forget()
+        self._roster.remove(model)
 
     async def predict(
         self,
@@ -78,9 +91,10 @@ class Engine:
         model fails on this request. Cancelled, it leaves the queue.
         """
         now, timeout = self._clock(), self._policy.timeout if timeout is None else timeout
-        about = (model, pack.lengths.tolist(), client, priority, self._passes[model])
+        about = (model, pack.lengths.tolist(), client, priority, self._roster.passes[model])
         request = Request(*about, deadline=now + timeout, work=pack, submitted=now)
-        self._admission.check(request, self._load(request.client), now, self._executor.busy(now))
+        load, busy = self._open.load(client), self._executor.busy(now)
+        self._admission.check(request, load, now, busy)
         timer = None
         if not math.isinf(timeout):
             timer = asyncio.get_running_loop().call_later(timeout, request.expire, timeout)
@@ -111,10 +125,6 @@ class Engine:
         finally:
             self._tasks -= 1
 
-    def _load(self, client: str) -> Load:
-        others = len(self._clients) - (client in self._clients)
-        return Load(len(self._open), self._clients[client], others + 1)
-
     @property
     def requests(self) -> int:
         """How many wait or run."""
@@ -133,16 +143,14 @@ class Engine:
         self._closed = True
         self._guard.close()
         riding = {request for step in self._executor.steps for request in _requests(step)}
-        self._fail_open(self._open - riding)
+        error = NotServing("the server shut down before this request was run")
+        for request in set(self._open) - riding:
+            self._fail(request, error)
         if not self.readiness.stuck:
             await self._executor.ended(PATIENCE * self._policy.step_seconds)
-        self._fail_open(self._open)
+        for request in self._open:
+            self._fail(request, error)
         self._executor.close()
-
-    def _fail_open(self, requests: Iterable[Request]) -> None:
-        for request in list(requests):
-            self._scheduler.remove(request)
-            request.fail(NotServing("the server shut down before this request was run"))
 
     async def _answer(self, request: Request) -> Answer:
         if self._closed:
@@ -151,7 +159,6 @@ class Engine:
         if not self._open:
             self._busy(True)
         self._open.add(request)
-        self._clients[request.client] += 1
         try:
             self._soon()
             return await request.future
@@ -162,10 +169,9 @@ class Engine:
             self._forget()
             raise
         finally:
-            self._open.discard(request)
+            self._open.remove(request)
             if not self._open:
                 self._busy(False)
-            self._clients -= Counter({request.client: 1})  # forgets who has none
 
     def _busy(self, now: bool) -> None:
         for observer in self.observers:
@@ -183,12 +189,12 @@ class Engine:
         self._executor.run(self._next_step)
 
     def _next_step(self) -> Step | None:
-        return self._scheduler.next_step(self._clock(), self._most, self._brief.tokens)
+        return self._scheduler.next_step(self._clock(), self._most, self._roster.brief.tokens)
 
     def _most(self, model: str, shared: bool) -> float:
         """Few tokens, while a long sequence shares the device with others."""
         if shared or self._tasks:
-            return self.costs.steps[model].tokens(self._policy.shared_seconds)
+            return self.costs[model].steps.tokens(self._policy.shared_seconds)
         return math.inf
 
     def _deliver(self, step: Step, outcome: Callable[[], Outcome]) -> None:
@@ -203,7 +209,8 @@ class Engine:
         self._soon()
 
     def _settle(self, step: Step, outcome: Outcome) -> None:
-        self._learn(step.model, outcome)
+        if not outcome.failed:
+            self.costs[step.model].learn(outcome.tokens, outcome.seconds, outcome.spent)
         self._scheduler.budget.learn(outcome.exhausted)
         for observer in self.observers:
             observer.ran(step, outcome)
@@ -215,10 +222,6 @@ class Engine:
             long = step.chunk.long
             self._scheduler.finish(long)
             self._bring(long.job, long.sequence, long.sequence + 1, outcome.chunk)
-
-    def _learn(self, model: str, outcome: Outcome) -> None:
-        if not outcome.failed:
-            self.costs.learn(model, outcome.tokens, outcome.seconds, outcome.spent)
 
     def _bring(self, job: object, first: int, last: int, result: Result) -> None:
         assert isinstance(job, Request)

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from service.engine.brief import Brief
-from service.engine.cost import Cost
+from service.engine.cost import Costs
 from service.engine.job import Step
 from service.engine.runner import Outcome, Runner
 
@@ -26,7 +26,7 @@ class Executor:
     """Runs one thing after the other. Lives on the event loop, and never waits for its thread."""
 
     def __init__(
-        self, runner: Runner, brief: Brief, costs: Mapping[str, Cost], deliver: Deliver
+        self, runner: Runner, brief: Brief, costs: Mapping[str, Costs], deliver: Deliver
     ) -> None:
         """deliver: is given every step and what calls for its outcome."""
         self._runner, self._brief, self._costs = runner, brief, costs
@@ -60,7 +60,7 @@ class Executor:
         """Seconds until the steps that were handed over are done, as expected."""
         if not self._running:
             return 0.0
-        expected = sum(self._costs[step.model].seconds(step.tokens) for step in self.steps)
+        expected = sum(self._costs[step.model].steps.seconds(step.tokens) for step in self.steps)
         return max(0.0, expected - (now - self._free))
 
     def forget(self) -> None:

@@ -54,6 +54,10 @@ class Guard:
         """It has failed on some input."""
         self._prover.doubt(model)
 
+    def forget(self, model: str) -> None:
+        """It is there no more."""
+        self._prover.forget(model)
+
     def close(self) -> None:
         """Try no more."""
         self._prover.close()

@@ -37,6 +37,12 @@ class Prover:
         if model not in self._tasks:
             self._tasks[model] = asyncio.ensure_future(self._prove(model))
 
+    def forget(self, model: str) -> None:
+        """It is there no more."""
+        if task := self._tasks.pop(model, None):
+            task.cancel()
+        self._readiness.failing.pop(model, None)
+
     def close(self) -> None:
         """Try no more."""
         for task in self._tasks.values():
@@ -51,7 +57,7 @@ class Prover:
             await asyncio.sleep(self._seconds)
             if model not in self._readiness.failing:
                 break
-        del self._tasks[model]
+        self._tasks.pop(model, None)
 
     async def _passes(self, model: str) -> None:
         try:

@@ -61,6 +61,10 @@ class Scheduler:
         if lane is not None:
             lane.drop(job)
 
+    def forget(self, model: str) -> None:
+        """A model is there no more; nobody awaits what was queued of it."""
+        self._lanes = {key: lane for key, lane in self._lanes.items() if lane.model != model}
+
     def finish(self, long: Long) -> None:
         """A long sequence was done before all of its chunks were planned."""
         lane = self._lanes.get((long.job.priority, long.job.model))

@@ -16,7 +16,7 @@ from service.errors import ServiceError
 from service.prediction import respond
 from service.wires.exchange import infer, predict
 
-PREDICT = re.compile(r"/v1/models/([^/]+)/predict")
+PREDICT = re.compile(r"/v1/models/([^/]+)(?:/versions/([^/]+))?/predict")
 INFER = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?/infer")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from service import schema
+from service import openapi
 from service.errors import NotServing
 from service.readiness import Readiness
 from service.whole import Whole
@@ -14,7 +14,7 @@ def add(app: FastAPI, readiness: Readiness, whole: Whole) -> None:
     """Liveness, of whichever worker is asked, and readiness, of all of them."""
 
     @app.head("/v2/health/live", include_in_schema=False)
-    @app.get("/v2/health/live", tags=["health"], responses=schema.errors(503))
+    @app.get("/v2/health/live", tags=["health"], responses=openapi.errors(503))
     async def live() -> dict[str, bool]:
         """The process, its event loop and its device run."""
         if readiness.stuck:
@@ -22,7 +22,7 @@ def add(app: FastAPI, readiness: Readiness, whole: Whole) -> None:
         return {"live": True}
 
     @app.head("/v2/health/ready", include_in_schema=False)
-    @app.get("/v2/health/ready", tags=["health"], responses=schema.errors(503))
+    @app.get("/v2/health/ready", tags=["health"], responses=openapi.errors(503))
     async def ready() -> dict[str, bool]:
         """Models are loaded and the server is not draining."""
         if reason := await whole.reason():

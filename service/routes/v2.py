@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
-from service import schema
+from service import openapi, schema
 from service.application import Service
 from service.errors import NotServing
 from service.prediction import respond
@@ -24,8 +24,8 @@ def add(app: FastAPI, service: Service, whole: Whole) -> None:
     _add_server(app, service, whole)
     _add_model(app, service, whole)
 
-    @app.post(f"{MODEL}/infer", tags=TAGS, **schema.INFER)
-    @app.post(f"{VERSION}/infer", tags=TAGS, **schema.INFER)
+    @app.post(f"{MODEL}/infer", tags=TAGS, **openapi.INFER)
+    @app.post(f"{VERSION}/infer", tags=TAGS, **openapi.INFER)
     async def infer(request: Request, name: str, version: str | None = None) -> Response:
         """Run tensors through a model: columns end to end with lengths, or a batch."""
         return await respond(service, wire, request, name, version)
@@ -38,36 +38,39 @@ def _add_server(app: FastAPI, service: Service, whole: Whole) -> None:
         extensions = list(oip_metadata.EXTENSIONS)
         return {"name": "sumserve", "version": schema.VERSION, "extensions": extensions}
 
-    @app.get("/v2/models/stats", tags=TAGS, responses=schema.errors(503))
+    @app.get("/v2/models/stats", tags=TAGS, responses=openapi.errors(503))
     async def all_statistics() -> dict[str, Any]:
         """Counts of every model since the server started."""
-        return {"model_stats": await whole.statistics(service.manifests.values())}
+        return {"model_stats": await whole.statistics(own.manifest for own in service.catalog)}
 
 
 def _add_model(app: FastAPI, service: Service, whole: Whole) -> None:
-    @app.get(MODEL, tags=TAGS, responses=schema.errors(404))
-    @app.get(VERSION, tags=TAGS, responses=schema.errors(404))
+    @app.get(MODEL, tags=TAGS, responses=openapi.errors(404))
+    @app.get(VERSION, tags=TAGS, responses=openapi.errors(404))
     async def model(name: str, version: str | None = None) -> dict[str, Any]:
         """A model's inputs and outputs."""
-        return oip_metadata.metadata(service.manifest(name, version))
+        served = service.catalog.find(name, version)
+        return oip_metadata.metadata(served.manifest, service.catalog.versions(name))
 
-    @app.get(f"{MODEL}/ready", tags=TAGS, responses=schema.errors(404, 503))
-    @app.get(f"{VERSION}/ready", tags=TAGS, responses=schema.errors(404, 503))
+    @app.get(f"{MODEL}/ready", tags=TAGS, responses=openapi.errors(404, 503))
+    @app.get(f"{VERSION}/ready", tags=TAGS, responses=openapi.errors(404, 503))
     async def ready(name: str, version: str | None = None) -> dict[str, Any]:
         """Whether a model takes requests, of whichever worker."""
-        manifest = service.manifest(name, version)
+        manifest = service.catalog.find(name, version).manifest
         if reason := await whole.reason():
             raise NotServing(reason)
         return {"name": manifest.name, "ready": True}
 
-    @app.get(f"{MODEL}/config", tags=TAGS, responses=schema.errors(404))
-    @app.get(f"{VERSION}/config", tags=TAGS, responses=schema.errors(404))
+    @app.get(f"{MODEL}/config", tags=TAGS, responses=openapi.errors(404))
+    @app.get(f"{VERSION}/config", tags=TAGS, responses=openapi.errors(404))
     async def config(name: str, version: str | None = None) -> dict[str, Any]:
         """A model's configuration, in Triton's words."""
-        return oip_metadata.config(service.manifest(name, version))
+        return oip_metadata.config(service.catalog.find(name, version).manifest)
 
-    @app.get(f"{MODEL}/stats", tags=TAGS, responses=schema.errors(404, 503))
-    @app.get(f"{VERSION}/stats", tags=TAGS, responses=schema.errors(404, 503))
+    @app.get(f"{MODEL}/stats", tags=TAGS, responses=openapi.errors(404, 503))
+    @app.get(f"{VERSION}/stats", tags=TAGS, responses=openapi.errors(404, 503))
     async def statistics(name: str, version: str | None = None) -> dict[str, Any]:
         """Counts of a model since the server started."""
-        return {"model_stats": await whole.statistics([service.manifest(name, version)])}
+        found = service.catalog.find(name, version)
+        every = [found] if version else service.catalog.versions(name).values()
+        return {"model_stats": await whole.statistics(own.manifest for own in every)}

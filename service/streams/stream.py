@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from service.application import Service
+from service.catalog import Served
 from service.errors import BadRequest
-from service.manifest import Manifest
 from service.pack import BLOCK, Array
 from service.stages import Feeds
 from service.statistics import Timing
@@ -37,7 +37,7 @@ class Stream:
     """Who takes part in it, and what it has taken so far; seconds."""
 
     service: Service
-    manifest: Manifest
+    served: Served
     upload: Upload
     reader: PieceReader
     media: str
@@ -53,7 +53,7 @@ class Stream:
     _begun: bool = False
 
     def __post_init__(self) -> None:
-        self.tokens = Tokens(self.manifest, self.service.settings.max_stream_tokens)
+        self.tokens = Tokens(self.served.manifest, self.service.settings.max_stream_tokens)
 
     async def run(self) -> None:
         """Receive, run, answer. ServiceErrors are the caller's; `out` says whether it has begun."""
@@ -165,7 +165,7 @@ class Stream:
     def _piece_tokens(self) -> int:
         """As many as run for as long as a step may that is shared with others."""
         engine, seconds = self.service.engine, self.service.settings.shared_ms / 1e3
-        costs = engine.costs.stages[self.manifest.name][: self.walk.passes]
+        costs = engine.costs[self.served.id].stages[: self.walk.passes]
         tokens = min(cost.tokens(seconds) for cost in costs)
         return min(max(tokens, LEAST_TOKENS), MOST_TOKENS) // BLOCK * BLOCK
 

@@ -13,9 +13,10 @@ from fastapi import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from service.access import SCOPE_KEY, note
+from service.access import SCOPE_KEY, note, note_model
 from service.application import Service
 from service.asking import asked_timeout, client
+from service.catalog import Served
 from service.complaint import BUG
 from service.engine.admission import full
 from service.errors import ClientGone, DeadlinePassed, QueueFull, ServiceError
@@ -68,10 +69,13 @@ class Streams:
 class Streamed(Response):
     """Receives while it runs, and answers when all has come."""
 
-    def __init__(self, streams: Streams, name: str, request: Request) -> None:
+    def __init__(
+        self, streams: Streams, request: Request, name: str, version: str | None = None
+    ) -> None:
         super().__init__()
         self._streams, self._service = streams, streams.service
-        self._name, self._request, self._client = name, request, client(request)
+        self._name, self._version = name, version
+        self._request, self._client = request, client(request)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI. Before the answer has begun an error is an answer; later it cuts it short."""
@@ -81,12 +85,13 @@ class Streamed(Response):
         try:
             with (
                 self._while_client_is_there(),
+                self._service.catalog.find(self._name, self._version) as served,
                 self._streams.one_more(self._client),
                 self._service.bodies.holding() as held,
                 closing(Spool(self._streams.space)) as spool,
             ):
                 memory = Memory(held, self._streams.large, limits.seconds)
-                stream = self._stream(upload, out, spool, memory)
+                stream = self._stream(served, upload, out, spool, memory)
                 async with self._in_time(began):
                     await self._counted(stream)
         except ServiceError as error:
@@ -96,20 +101,22 @@ class Streamed(Response):
             log.exception("unexpected error", exc_info=error, extra={"fields": about})
             await self._fail(ServiceError(BUG), upload, out, stream)
 
-    def _stream(self, upload: Upload, out: Outgoing, spool: Spool, memory: Memory) -> Stream:
+    def _stream(
+        self, served: Served, upload: Upload, out: Outgoing, spool: Spool, memory: Memory
+    ) -> Stream:
         """Whatever can be wrong before a byte is read is."""
         service, headers = self._service, self._request.headers
-        manifest = service.manifest(self._name)
-        note(self._request.scope, model=manifest.name, version=manifest.version)
+        manifest = served.manifest
+        note_model(self._request.scope, manifest)
         check_streams(manifest)
         upload.check_encoding()
         most = service.settings.max_piece_bytes
         reader = streaming.reader(headers, manifest, service.limits, most)
         media, writer = streaming.writer(headers, manifest)
-        walk = service.sessions[manifest.name].walk()
-        belt = Belt(service.engine, manifest.name, walk, self._client)
+        walk = served.session.walk()
+        belt = Belt(service.engine, served.id, walk, self._client)
         return Stream(
-            service, manifest, upload, reader, media, writer, out, walk, belt, spool, memory
+            service, served, upload, reader, media, writer, out, walk, belt, spool, memory
         )
 
     @asynccontextmanager
@@ -126,19 +133,19 @@ class Streamed(Response):
 
     async def _counted(self, stream: Stream) -> None:
         """Run it; statistics and the log see the same figures."""
-        service, name, started = self._service, stream.manifest.name, time.perf_counter()
+        service, model, started = self._service, stream.served.id, time.perf_counter()
         try:
             await stream.run()
         except BaseException:
-            service.statistics.failed(name, time.perf_counter() - started)
+            service.statistics.failed(model, time.perf_counter() - started)
             raise
         finally:
             timing, usage = stream.timing(), stream.usage()
             spent = {"decode_ms": timing.decode, "encode_ms": timing.encode}
             rounded = {what: round(seconds * 1e3, 3) for what, seconds in spent.items()}
             note(self._request.scope, **usage, **rounded)
-        service.metrics.answered(name, timing)
-        service.statistics.succeeded(name, 1, timing)
+        service.metrics.answered(model, timing)
+        service.statistics.succeeded(model, 1, timing)
 
     @contextmanager
     def _while_client_is_there(self) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from service.manifest import Manifest
@@ -23,7 +24,7 @@ RAGGED = {
 }
 
 
-def metadata(manifest: Manifest) -> dict[str, Any]:
+def metadata(manifest: Manifest, versions: Iterable[str]) -> dict[str, Any]:
     """A model's inputs and outputs; -1 is any number of tokens or sequences, all of them together.
 
     What makes several sequences of them (see RAGGED) is not listed: perf_analyzer, for one, sends
@@ -31,7 +32,7 @@ def metadata(manifest: Manifest) -> dict[str, Any]:
     """
     return {
         "name": manifest.name,
-        "versions": [manifest.version],
+        "versions": [*versions],
         "platform": PLATFORM,
         "inputs": [{"name": n, "datatype": d, "shape": s} for n, d, s in _inputs(manifest)],
         "outputs": [{"name": n, "datatype": d, "shape": s} for n, d, s in _outputs(manifest)],
@@ -44,7 +45,7 @@ def config(manifest: Manifest) -> dict[str, Any]:
         "name": manifest.name,
         "platform": PLATFORM,
         "backend": "onnxruntime",
-        "version_policy": {"latest": {"num_versions": 1}},
+        "version_policy": {"specific": {"versions": [int(manifest.version)]}},
         "max_batch_size": 0,
         "input": [_tensor_config(*one) for one in _inputs(manifest)],
         "output": [_tensor_config(*one) for one in _outputs(manifest)],

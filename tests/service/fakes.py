@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from service.application import Service
+from service.catalog import Catalog, Served
 from service.engine.cost import Spent
 from service.engine.engine import Engine
 from service.engine.scheduler import Scheduler
 from service.engine.starts import Runs
+from service.errors import BundleError
 from service.manifest import (
     Architecture,
     Column,
@@ -25,7 +28,11 @@ from service.manifest import (
 )
 from service.pack import Array, Pack
 from service.readiness import Readiness
+from service.repository.folder import Folder
+from service.repository.loading import Loaded
+from service.repository.repository import Repository
 from service.settings import Settings
+from service.streams.walk import Walk
 from service.wires.validation import Limits
 
 
@@ -125,6 +132,9 @@ class Summing:
     def stop(self, now: bool = True) -> None:
         """It never takes long."""
 
+    def walk(self) -> Walk:
+        raise NotImplementedError
+
 
 MANIFESTS = {
     "vectors": manifest("vectors", lengths=(1, 50)),
@@ -135,11 +145,25 @@ EVENTS = events()
 LIMITS = Limits(tokens=100, sequences=50, tensors=16, json_depth=16)
 
 
+class Nothing:
+    """Loads no bundles."""
+
+    def now(self, folder: Path) -> Loaded:
+        raise BundleError(f"{folder}: not there")
+
+    async def meanwhile(self, folder: Path) -> Loaded:
+        return self.now(folder)
+
+
 def service(**settings: object) -> Service:
     """A service over fake sessions."""
     chosen = Settings.model_validate(settings)
-    sessions = {name: Summing(m) for name, m in MANIFESTS.items()}
     readiness = Readiness()
     scheduler = Scheduler(chosen.step_tokens, chosen.long_tokens)
-    engine = Engine(sessions, scheduler, chosen.policy(), readiness)
-    return Service(chosen, MANIFESTS, engine, readiness)
+    engine, catalog = Engine(scheduler, chosen.policy(), readiness), Catalog(readiness.failing)
+    for own in MANIFESTS.values():
+        served = Served(Summing(own))
+        catalog.add(served)
+        engine.add(served.id, served.session)
+    repository = Repository(Folder(Path("nowhere")), catalog, engine, Nothing())
+    return Service(chosen, catalog, engine, readiness, repository)

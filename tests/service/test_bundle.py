@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from service.bundle import Bundle, find_bundles, open_named
+from service.bundle import Bundle, open_named
 from service.errors import BundleError
 from service.graph import Options
 from service.manifest import Manifest
 from service.pack import Array, Pack
+from service.repository.folder import Folder
 from service.session import Session
 from service.verification import check_golden
 
@@ -109,29 +110,9 @@ def test_a_bundle_must_lie_where_its_manifest_says(copy: Path) -> None:
         open_named(moved)
 
 
-def test_the_newest_version_is_by_number_not_by_name(tmp_path: Path) -> None:
-    for folder in ("m/2", "m/10", "m/9", "a/1"):
-        (tmp_path / folder).mkdir(parents=True)
-    (tmp_path / "README").touch()
-    assert find_bundles(tmp_path) == [tmp_path / "a" / "1", tmp_path / "m" / "10"]
-
-
-def test_a_folder_without_bundles_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match="holds no bundle"):
-        find_bundles(tmp_path)
-    with pytest.raises(BundleError, match="not a folder"):
-        find_bundles(tmp_path / "nowhere")
-
-
-def test_a_half_written_export_is_not_found(tmp_path: Path) -> None:
-    (tmp_path / "m" / ".1-abc" / "new").mkdir(parents=True)
-    with pytest.raises(BundleError, match="holds no bundle"):
-        find_bundles(tmp_path)
-
-
 def test_a_version_without_its_manifest_is_not_passed_over(copy: Path) -> None:
     (copy / "bundle.json").unlink()
-    (folder,) = find_bundles(copy.parents[1])
+    folder = Folder(copy.parents[1]).models()["plain"]["1"]
     with pytest.raises(BundleError, match=r"plain/1/bundle\.json"):
         open_named(folder)
 

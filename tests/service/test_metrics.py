@@ -18,7 +18,7 @@ def samples(served: Service) -> dict[tuple[str, str, str], float]:
     found = {}
     for family in parsed(served.metrics.page().decode()):
         for one in family.samples:
-            others = [v for k, v in one.labels.items() if k not in ("model", "le")]
+            others = [v for k, v in one.labels.items() if k not in ("model", "version", "le")]
             if "le" not in one.labels:
                 found[one.name, one.labels.get("model", ""), "".join(others)] = one.value
     return found
@@ -53,7 +53,7 @@ def test_what_is_so_now_is_asked_when_one_scrapes() -> None:
     assert found["sumserve_open_requests", "", ""] == 0
     assert found["sumserve_queued_milliseconds", "", ""] == 0
     assert found["sumserve_queued_tokens", "ids", ""] == 0
-    slope, start = served.engine.costs.steps["ids"].line
+    slope, start = served.engine.costs["ids/3"].steps.line
     assert found["sumserve_cost_seconds_per_token", "ids", "all"] == slope
     assert found["sumserve_cost_seconds_per_step", "ids", "all"] == start
     assert ("sumserve_cost_seconds_per_token", "ids", "0") in found
@@ -61,7 +61,7 @@ def test_what_is_so_now_is_asked_when_one_scrapes() -> None:
 
 def test_abandoned_tokens_are_counted() -> None:
     served = service()
-    served.metrics.abandoned("ids", 7)
+    served.metrics.abandoned("ids/3", 7)
     assert samples(served)["sumserve_tokens_total", "ids", "abandoned"] == 7
 
 
@@ -79,8 +79,8 @@ def test_the_pages_of_several_workers_are_one_page_with_each_family_once() -> No
     for worker in 0, 1, 2:
         served = service()
         for _ in range(worker + 1):
-            served.metrics.request("ids", 200)
-            served.metrics.request('odd "{} =\n # HELP \u2028', 404)
+            served.metrics.request("ids", "3", 200)
+            served.metrics.request('odd "{} =\n # HELP \u2028', "", 404)
         pages[worker] = served.metrics.page().decode()
     page = one_page({**pages, 7: None})
     heads = [line for line in page.splitlines() if line.startswith("# HELP ")]

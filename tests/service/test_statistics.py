@@ -9,12 +9,12 @@ TIMING = Timing(queue=0.001, decode=0.002, compute=0.003, encode=0.004)
 
 def test_requests_and_steps_are_counted_with_their_times() -> None:
     found = Statistics(clock=lambda: 12.5)
-    found.succeeded("m", 3, TIMING)
-    found.succeeded("m", 1, TIMING)
-    found.failed("m", 0.5)
+    found.succeeded("m/7", 3, TIMING)
+    found.succeeded("m/7", 1, TIMING)
+    found.failed("m/7", 0.5)
     for sequences in 3, 4, 1:
         job = Job("m", [7] * sequences)
-        step = Step("m", (Part(job, 0, sequences),))
+        step = Step("m/7", (Part(job, 0, sequences),))
         found.ran(step, Outcome(started=0.0, seconds=0.003))
     said = found.of("m", "7")
     assert (said["name"], said["version"], said["last_inference"]) == ("m", "7", 12_500)
@@ -42,9 +42,9 @@ def test_several_workers_add_up_to_one_that_did_it_all() -> None:
     whole = Statistics(clock=lambda: 99.0)
     for counted, sequences in (one, 3), (other, 1), (third, 9):
         for who in counted, whole:
-            who.succeeded("m", sequences, TIMING)
-            who.failed("m", sequences / 8)
-            step = Step("m", (Part(Job("m", [7] * sequences), 0, sequences),))
+            who.succeeded("m/7", sequences, TIMING)
+            who.failed("m/7", sequences / 8)
+            step = Step("m/7", (Part(Job("m", [7] * sequences), 0, sequences),))
             who.ran(step, Outcome(started=0.0, seconds=sequences / 1000))
     found = summed([worker.of("m", "7") for worker in (one, other, third)])
     assert found == whole.of("m", "7")
@@ -54,5 +54,5 @@ def test_several_workers_add_up_to_one_that_did_it_all() -> None:
 
 def test_one_worker_s_statistics_are_the_whole() -> None:
     alone = Statistics(clock=lambda: 1.0)
-    alone.succeeded("m", 3, TIMING)
+    alone.succeeded("m/7", 3, TIMING)
     assert summed([alone.of("m", "7")]) == alone.of("m", "7")

@@ -48,7 +48,7 @@ def test_any_worker_tells_the_metrics_of_all() -> None:
     async def test(workers: list[Worker]) -> list[str]:
         for worker in workers:
             for _ in range(worker.siblings.index + 5):
-                worker.service.metrics.request("ids", 200)
+                worker.service.metrics.request("ids", "3", 200)
         return [await worker.whole.page() for worker in workers]
 
     for page in together(test):
@@ -83,7 +83,7 @@ def test_a_lone_worker_s_page_has_no_such_label() -> None:
 def test_statistics_are_sums_over_all_workers() -> None:
     async def test(workers: list[Worker]) -> list[Any]:
         for worker in workers:
-            worker.service.statistics.succeeded("ids", worker.siblings.index + 1, TIMING)
+            worker.service.statistics.succeeded("ids/3", worker.siblings.index + 1, TIMING)
         return [await worker.whole.statistics(MANIFESTS.values()) for worker in workers]
 
     for found in together(test):

@@ -83,7 +83,7 @@ def test_every_line_of_a_worker_s_log_says_which_it_is(two: ServerProcess) -> No
     for line in two.log_lines():
         by_logger.setdefault(line["logger"], set()).add(line.get("worker"))
     assert by_logger.pop("sumserve.supervisor") == {None}
-    assert {"sumserve.server", "sumserve.access", "uvicorn.error"} <= set(by_logger)
+    assert {"sumserve.repository", "sumserve.access", "uvicorn.error"} <= set(by_logger)
     assert all(found <= {0, 1} for found in by_logger.values())
 
 

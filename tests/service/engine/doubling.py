@@ -83,9 +83,8 @@ def with_engine(
 
     async def body() -> Any:
         session = Doubling()
-        proofs = {"double": proof} if proof else {}
-        scheduler = Scheduler(budget, budget)
-        engine = Engine({"double": session}, scheduler, Policy(bound, **policy), proofs=proofs)
+        engine = Engine(Scheduler(budget, budget), Policy(bound, **policy))
+        engine.add("double", session, proof)
         try:
             async with asyncio.timeout(20):
                 return await test(engine, session)

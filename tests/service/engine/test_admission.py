@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from service.engine.admission import Admission, Load
 from service.engine.brief import Brief
-from service.engine.cost import Cost
+from service.engine.cost import Cost, Costs
 from service.engine.engine import Engine
 from service.engine.job import Job
 from service.engine.policy import Policy
@@ -20,17 +20,17 @@ from service.errors import DeadlinePassed, QueueFull
 from tests.service.engine.doubling import Doubling, a_moment, asked, packed, tokens, with_engine
 
 
-def a_millisecond_per_token() -> Cost:
+def a_millisecond_per_token() -> Costs:
     cost = Cost()
     for i in range(2000):
         cost.observe(100 * (i % 10 + 1), 0.1 * (i % 10 + 1))
-    return cost
+    return Costs(cost, [])
 
 
 def admission(bound: int = 10**6, requests: int = 100) -> tuple[Scheduler, Admission]:
     queue = Scheduler(1000, 10**9)
     costs = {"m": a_millisecond_per_token(), "n": a_millisecond_per_token()}
-    return queue, Admission(Policy(bound, requests), queue, costs, Brief(0, [], costs))
+    return queue, Admission(Policy(bound, requests), queue, costs, Brief(0, costs))
 
 
 def test_the_queue_is_bounded_in_tokens_and_says_when_there_will_be_room() -> None:

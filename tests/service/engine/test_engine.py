@@ -144,7 +144,8 @@ def test_times_are_those_of_the_injected_clock() -> None:
         def clock() -> float:
             return 1.0 if threading.current_thread() is main else next(ticks)
 
-        engine = Engine({"double": Doubling()}, Scheduler(10, 10), Policy(100), clock=clock)
+        engine = Engine(Scheduler(10, 10), Policy(100), clock=clock)
+        engine.add("double", Doubling())
         answer = await engine.predict("double", packed(tokens(1)))
         await engine.close()
         assert (answer.queue_ms, answer.compute_ms) == (500.0, 2000.0)
@@ -187,7 +188,8 @@ def test_steps_are_counted_and_so_is_what_is_abandoned() -> None:
 
 def test_steps_teach_what_they_cost_in_all_and_by_stage() -> None:
     async def test(engine: Engine, session: Doubling) -> None:
-        costs = engine.costs.steps["double"], *engine.costs.stages["double"]
+        own = engine.costs["double"]
+        costs = own.steps, *own.stages
         before = [cost.weight for cost in costs]
         await engine.predict("double", packed(tokens(*range(45))))
         assert all(cost.weight > weight for cost, weight in zip(costs, before, strict=True))

@@ -64,7 +64,7 @@ def test_others_have_the_loop_between_steps() -> None:
 
 def test_a_step_that_takes_long_runs_on_the_thread_and_the_loop_goes_on() -> None:
     async def test(engine: Engine, session: Doubling) -> None:
-        threads, cost = on_which(session), engine.costs.steps["double"]
+        threads, cost = on_which(session), engine.costs["double"].steps
         for _ in range(300):
             cost.observe(10, 1.0)
         session.gate.clear()

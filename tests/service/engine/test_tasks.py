@@ -46,7 +46,7 @@ class Known(Cost):
 
 def test_tasks_run_in_steps_of_their_own_model_and_make_steps_short() -> None:
     async def test(engine: Engine, session: Doubling) -> None:
-        engine.costs.steps["double"] = Known()
+        engine.costs["double"].steps = Known()
         session.gate.clear()
         ran: list[int] = []
 

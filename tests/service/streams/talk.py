@@ -13,6 +13,7 @@ from starlette.types import Message
 from service.application import Service
 from service.complaint import on_service_error
 from service.errors import ServiceError
+from service.manifest import Manifest
 from service.protocol import LEFT
 from service.streams.streamed import Streamed, Streams
 
@@ -77,7 +78,7 @@ class Talk:
         """The whole of it."""
         request = Request(self.scope, self.receive)
         try:
-            await Streamed(streams, name, request)(self.scope, self.receive, self.send)
+            await Streamed(streams, request, name)(self.scope, self.receive, self.send)
         except ServiceError as error:
             answer = await on_service_error(request, error)
             await answer(self.scope, self.receive, self.send)
@@ -104,6 +105,11 @@ async def settled(value: Callable[[], T]) -> T:
             now = value()
             same, before = (same + 1 if now == before else 0), now
     return before
+
+
+def described(service: Service, name: str) -> Manifest:
+    """What a model says of itself."""
+    return service.catalog.find(name).manifest
 
 
 def run(service: Service, talk: Talk, name: str) -> Talk:

@@ -19,7 +19,7 @@ from tests.service.fakes import LIMITS, MANIFESTS
 from tests.service.streams.conftest import Serving
 from tests.service.streams.cuts import draw, lines
 from tests.service.streams.holding import SMALL, TOKENS, Gate, endless, going
-from tests.service.streams.talk import Talk, settled, to_its_end, until
+from tests.service.streams.talk import Talk, described, settled, to_its_end, until
 from tests.service.test_body import LIMITS as OF_BODIES
 
 PART = b"1," * 500  # of a line that does not end
@@ -123,7 +123,7 @@ def test_a_small_stream_goes_on_whatever_others_hold(serving: Serving) -> None:
         streams = Streams(service)
         with service.bodies.holding() as other:
             streams.large.append(Memory(other, [], 0))  # and never ends
-            talk = Talk(lines(draw(service.manifests["plain"], TOKENS), [100]))
+            talk = Talk(lines(draw(described(service, "plain"), TOKENS), [100]))
             await talk.held(streams, "plain")
             assert (talk.status, talk.ended) == (200, True)
             assert service.bodies.in_flight == RESERVED_BYTES
@@ -154,7 +154,7 @@ def test_tokens_that_wait_are_counted(
     async def all_of_it() -> None:
         service = serving(**SMALL)
         gate, streams = Gate(service, monkeypatch), Streams(service)
-        pack = draw(service.manifests[name], TOKENS)
+        pack = draw(described(service, name), TOKENS)
         async with going(streams, Talk(lines(pack, [TOKENS])), name) as task:
             await settled(lambda: service.bodies.in_flight)
             waiting, piece = pack.columns["x"].nbytes, 256 * pack.columns["x"][0].nbytes
@@ -173,7 +173,7 @@ def test_what_is_written_and_not_read_is_counted(
     async def all_of_it() -> None:
         service = serving()
         streams = Streams(service)
-        talk = Talk(lines(draw(service.manifests["plain"], 256), [256]))
+        talk = Talk(lines(draw(described(service, "plain"), 256), [256]))
         talk.reading.clear()
         async with going(streams, talk, "plain") as task:
             held = await settled(lambda: service.bodies.in_flight)

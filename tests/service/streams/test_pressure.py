@@ -10,7 +10,7 @@ from service.streams.streamed import Streams
 from tests.service.streams.conftest import Serving
 from tests.service.streams.cuts import draw, lines
 from tests.service.streams.holding import SMALL, TOKENS, Gate, endless, going
-from tests.service.streams.talk import Talk, settled, to_its_end, until
+from tests.service.streams.talk import Talk, described, settled, to_its_end, until
 
 
 @pytest.mark.parametrize("name", ["pooled", "plain"])
@@ -20,7 +20,7 @@ def test_no_more_is_received_than_is_computed(
     async def all_of_it() -> None:
         service = serving(**SMALL)
         gate, streams = Gate(service, monkeypatch), Streams(service)
-        part = b"".join(lines(draw(service.manifests[name], TOKENS), [TOKENS]))
+        part = b"".join(lines(draw(described(service, name), TOKENS), [TOKENS]))
         talk = Talk(endless(part))
         async with going(streams, talk, name):
             reads = await settled(lambda: talk.reads)
@@ -41,7 +41,7 @@ def test_no_more_is_computed_than_is_read(
         service = serving(**SMALL)
         gate, streams = Gate(service, monkeypatch), Streams(service)
         gate.open()
-        talk = Talk(lines(draw(service.manifests["plain"], 10 * TOKENS), [TOKENS]))
+        talk = Talk(lines(draw(described(service, "plain"), 10 * TOKENS), [TOKENS]))
         async with going(streams, talk, "plain") as task:
             talk.reading.clear()
             await until(lambda: streams.space.taken > 0)
@@ -60,7 +60,7 @@ def test_a_client_that_does_not_read_is_dropped(
     async def all_of_it() -> None:
         service = serving(body_seconds=0.3, **SMALL)
         streams = Streams(service)
-        talk = Talk(lines(draw(service.manifests["plain"], TOKENS), [TOKENS]))
+        talk = Talk(lines(draw(described(service, "plain"), TOKENS), [TOKENS]))
         async with going(streams, talk, "plain") as task:
             await until(lambda: talk.status is not None)
             talk.reading.clear()
@@ -84,7 +84,7 @@ def test_a_client_that_leaves_is_let_go_and_nothing_more_is_run(
         service = serving(**SMALL)
         gate, streams = Gate(service, monkeypatch), Streams(service)
         gate.open(let_through)
-        talk = Talk(lines(draw(service.manifests[name], TOKENS), [TOKENS]))
+        talk = Talk(lines(draw(described(service, name), TOKENS), [TOKENS]))
         async with going(streams, talk, name) as task:
             await until(lambda: gate.passed == let_through)
             await settled(lambda: talk.reads)
@@ -106,7 +106,7 @@ def test_a_client_that_leaves_in_its_answer_is_let_go(
         service = serving(**SMALL)
         gate, streams = Gate(service, monkeypatch), Streams(service)
         gate.open()
-        talk = Talk(lines(draw(service.manifests["plain"], 5 * TOKENS), [TOKENS]))
+        talk = Talk(lines(draw(described(service, "plain"), 5 * TOKENS), [TOKENS]))
         async with going(streams, talk, "plain") as task:
             await until(lambda: talk.status is not None)
             talk.reading.clear()

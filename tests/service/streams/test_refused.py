@@ -15,7 +15,7 @@ from tests.service.client import Client
 from tests.service.streams.conftest import Serving
 from tests.service.streams.cuts import draw, lines
 from tests.service.streams.holding import endless
-from tests.service.streams.talk import Talk, run, to_its_end
+from tests.service.streams.talk import Talk, described, run, to_its_end
 
 REFUSED: dict[str, tuple[int, str, dict[str, Any], dict[str, str]]] = {
     "nobody": (404, "unknown model 'nobody'", {}, {}),
@@ -52,13 +52,10 @@ def test_a_model_whose_tokens_attend_is_not_streamed_to(
     serving: Serving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service = serving()
-    own = service.manifests["plain"]
+    served = service.catalog.find("plain")
+    own = served.manifest
     stages = (own.stages[0], AttentionStage(file="a.onnx", heads=1, unpadded=False))
-    monkeypatch.setitem(
-        service.manifests,
-        "plain",
-        own.model_copy(update={"stages": stages}),
-    )
+    monkeypatch.setattr(served, "manifest", own.model_copy(update={"stages": stages}))
     talk = run(service, Talk([b"[]\n"]), "plain")
     assert talk.status == 400
     assert talk.lines[0]["error"] == (
@@ -79,10 +76,10 @@ def test_a_spool_that_is_full_is_a_507(
     serving: Serving, settings: dict[str, Any], why: str
 ) -> None:
     service = serving(**settings)
-    talk = run(service, Talk(lines(draw(service.manifests["plain"], 2000), [50])), "plain")
+    talk = run(service, Talk(lines(draw(described(service, "plain"), 2000), [50])), "plain")
     assert talk.status == 507
     assert why in talk.lines[0]["error"]
-    talk = run(service, Talk(lines(draw(service.manifests["pooled"], 2000), [50])), "pooled")
+    talk = run(service, Talk(lines(draw(described(service, "pooled"), 2000), [50])), "pooled")
     assert talk.status == 200, "a pooled model keeps nothing"
 
 

@@ -20,7 +20,7 @@ from tests.service.client import Client
 from tests.service.fakes import service as fakes
 from tests.service.streams.conftest import Serving
 from tests.service.streams.cuts import draw, lines
-from tests.service.streams.talk import Talk, run
+from tests.service.streams.talk import Talk, described, run
 from tests.service.wires.test_arrow_pieces import stream
 
 SIZES = [[1], [7, 300, 1], [10_000]]
@@ -50,8 +50,8 @@ def streamed(talk: Talk) -> tuple[Any, dict[str, Any]]:
 @pytest.mark.parametrize("name", CONFIGS)
 def test_the_answer_is_that_of_a_prediction(serving: Serving, name: str, sizes: list[int]) -> None:
     service = serving(shared_ms=0.001)  # so that it is run in pieces of 256 tokens
-    tokens = min(1999, service.manifests[name].max_length or 1999)
-    pack = draw(service.manifests[name], tokens)
+    tokens = min(1999, described(service, name).max_length or 1999)
+    pack = draw(described(service, name), tokens)
     wanted = predicted(Client(create_app(service)), name, pack)
     found, last = streamed(run(service, Talk(lines(pack, sizes)), name))
     assert found == wanted["outputs"][0]
@@ -64,7 +64,7 @@ def test_the_answer_is_that_of_a_prediction(serving: Serving, name: str, sizes: 
 @pytest.mark.parametrize("name", ["plain", "ids", "pooled"])
 def test_no_token_is_an_empty_sequence(serving: Serving, name: str) -> None:
     service = serving()
-    pack = draw(service.manifests[name], 0)
+    pack = draw(described(service, name), 0)
     wanted = predicted(Client(create_app(service)), name, pack)["outputs"][0]
     for parts in ([], [b"[]\n"], [b"\n\n"]):
         assert streamed(run(service, Talk(parts), name))[0] == wanted
@@ -72,7 +72,7 @@ def test_no_token_is_an_empty_sequence(serving: Serving, name: str) -> None:
 
 def test_arrow_in_and_out(serving: Serving) -> None:
     service = serving()
-    pack = draw(service.manifests["plain"], 5000)
+    pack = draw(described(service, "plain"), 5000)
     kind = pa.schema([pa.field("x", pa.list_(pa.list_(pa.float32(), 3)))])
     rows = pack.columns["x"]
     body = stream([[part.tolist()] for part in np.array_split(rows, 17)], kind)
@@ -86,7 +86,7 @@ def test_arrow_in_and_out(serving: Serving) -> None:
 
 def test_arrow_has_outputs_of_the_sequence_in_its_last_row(serving: Serving) -> None:
     service = serving()
-    pack = draw(service.manifests["stack"], 500)
+    pack = draw(described(service, "stack"), 500)
     talk = run(service, Talk(lines(pack, [99]), {"accept": ARROW}), "stack")
     table = pa.ipc.open_stream(bytes(talk.sent)).read_all()
     wanted = predicted(Client(create_app(service)), "stack", pack)
@@ -99,7 +99,7 @@ def test_arrow_has_outputs_of_the_sequence_in_its_last_row(serving: Serving) -> 
 
 def test_a_compressed_upload_is_inflated(serving: Serving) -> None:
     service = serving()
-    pack = draw(service.manifests["plain"], 300)
+    pack = draw(described(service, "plain"), 300)
     body = gzip.compress(b"".join(lines(pack, [10])))
     parts = [body[i : i + 100] for i in range(0, len(body), 100)]
     plain = run(service, Talk(lines(pack, [10])), "plain")
@@ -120,7 +120,7 @@ def test_a_model_says_whether_it_streams(serving: Serving) -> None:
 
 def test_the_log_and_the_statistics_have_what_it_took(serving: Serving) -> None:
     service = serving()
-    talk = run(service, Talk(lines(draw(service.manifests["plain"], 100), [9])), "plain")
+    talk = run(service, Talk(lines(draw(described(service, "plain"), 100), [9])), "plain")
     assert (talk.log["model"], talk.log["tokens"], talk.log["passes"]) == ("plain", 100, 2)
     assert talk.log["spool_bytes"] > 0
     assert talk.log["compute_ms"] > 0
@@ -140,7 +140,7 @@ def test_what_goes_wrong_in_the_answer_ends_it_without_an_end(
         raise error
 
     monkeypatch.setattr("service.streams.belt.Belt.alone", fails)
-    pack = draw(service.manifests["plain"], 500)
+    pack = draw(described(service, "plain"), 500)
     talk = run(service, Talk(lines(pack, [50]), {"accept": accept}), "plain")
     assert talk.status == 200
     assert not talk.ended

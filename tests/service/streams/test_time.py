@@ -11,7 +11,7 @@ from service.streams.streamed import Streams
 from tests.service.streams.conftest import Serving
 from tests.service.streams.cuts import draw, lines
 from tests.service.streams.holding import SMALL, Gate, endless, going
-from tests.service.streams.talk import Talk, run, settled, to_its_end, until
+from tests.service.streams.talk import Talk, described, run, settled, to_its_end, until
 
 LIMIT = {"x-request-timeout": "5"}
 
@@ -54,7 +54,7 @@ def test_past_it_a_stream_without_an_answer_is_a_504(
 def test_past_it_an_answer_is_cut_short(serving: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
     async def all_of_it() -> None:
         service = serving(**SMALL)
-        talk = Talk(lines(draw(service.manifests["plain"], 1000), [100]), LIMIT)
+        talk = Talk(lines(draw(described(service, "plain"), 1000), [100]), LIMIT)
         talk.reading_body.clear()
         async with going(Streams(service), talk, "plain") as task:
             await until(lambda: talk.status is not None)
