@@ -136,7 +136,7 @@ def test_models_are_listed_without_their_files(client: Client) -> None:
     listed = client.get("/v1/models").json()["models"]
     assert [m["name"] for m in listed] == sorted(MANIFESTS)
     one = client.get("/v1/models/vectors").json()
-    assert one == listed[0]
+    assert one in listed
     assert one["columns"] == [{"kind": "vector", "name": "x", "width": 2, "dtype": "float32"}]
     assert (one["min_length"], one["max_length"]) == (1, 50)
     assert not {"files", "stages"} & set(one)
