@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 from service import schema
 from service.access import AccessLog
 from service.application import Service
+from service.description import describe
 from service.complaint import on_bug, on_http_error, on_service_error
 from service.errors import ServiceError
 from service.gate import Gate
@@ -53,6 +54,7 @@ def create_app(
 
     app = FastAPI(title="sumserve", version=schema.VERSION, lifespan=lifespan, **PAGES)
     app.router.redirect_slashes = False
+    app.openapi = describe(app)  # type: ignore[method-assign]
     health.add(app, service.readiness, whole)
     v1.add(app, service)
     v2.add(app, service, whole)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import secrets
 import time
 import tomllib
@@ -124,16 +125,37 @@ class Keys:
 def load_keys(path: Path, workers: int = 1) -> Keys:
     """The keys of a TOML file. SettingsError names what is wrong with it."""
     try:
-        file = File.model_validate({"keys": tomllib.loads(path.read_text())})
+        text = path.read_text()
     except OSError as error:
         raise SettingsError(f"{path}: {error.strerror}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"][1:]))
-        raise SettingsError(f"{path}: {where}: {first['msg']}") from error
     except ValueError as error:
         raise SettingsError(f"{path}: {error}") from error
-    return Keys(file.keys, workers)
+    return Keys(_parsed(text, str(path)), workers)
+
+
+def _parsed(text: str, where: str) -> dict[str, Entry]:
+    try:
+        return File.model_validate({"keys": tomllib.loads(text)}).keys
+    except ValidationError as error:
+        first = error.errors()[0]
+        what = ".".join(map(str, first["loc"][1:]))
+        raise SettingsError(f"{where}: {what}: {first['msg']}") from error
+    except ValueError as error:
+        raise SettingsError(f"{where}: {error}") from error
+
+
+def entry_text(
+    name: str, hashed: str, role: Role, tokens_per_second: float | None, expires: str | None
+) -> str:
+    """A key's table for the file. SettingsError says what is wrong with it."""
+    said = {"sha256": hashed, "role": role}
+    numbers = {"tokens_per_second": tokens_per_second, "expires": expires}
+    header = json.dumps(name) if "." in name else name  # a dot would make tables of it
+    lines = [f"[{header}]", *(f'{what} = "{value}"' for what, value in said.items())]
+    lines += [f"{what} = {value}" for what, value in numbers.items() if value is not None]
+    text = "\n".join([*lines, ""])
+    _parsed(text, "the new entry")
+    return text
 
 
 def new_key() -> tuple[str, str]:

@@ -34,14 +34,18 @@ def body(kind: type[BaseModel], *statuses: int) -> dict[str, Any]:
     return {"responses": errors(*statuses), "openapi_extra": extra}
 
 
+SETS = {"sequences": [[1, 2, 3], [], [9]]}  # of the shipped digit_sum
+TENSORS = {
+    "inputs": [{"name": "digits", "shape": [3], "datatype": "INT64", "data": [1, 2, 3]}],
+}
 CHANGING = (400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503)
 BINARY = {"type": "string", "format": "binary"}
 PREDICT: dict[str, Any] = {
     "response_model": Prediction,
-    "responses": errors(400, 404, 408, 413, 415, 429, 500, 503),
+    "responses": errors(400, 404, 408, 413, 415, 429, 500, 503, 504),
     "openapi_extra": _body(
         **{
-            "application/json": Sequences.model_json_schema(),
+            "application/json": Sequences.model_json_schema() | {"examples": [SETS]},
             "application/vnd.apache.arrow.stream": BINARY,
         }
     ),
@@ -59,7 +63,11 @@ STREAM: dict[str, Any] = {
     },
     "openapi_extra": _body(
         **{
-            "application/x-ndjson": {"type": "string", "description": "a piece in each line"},
+            "application/x-ndjson": {
+                "type": "string",
+                "description": "a piece in each line",
+                "examples": ["[1, 2, 3]\n[4]\n"],
+            },
             "application/vnd.apache.arrow.stream": BINARY,
         }
     ),
@@ -69,7 +77,7 @@ INFER: dict[str, Any] = {
     "responses": errors(400, 404, 408, 413, 415, 429, 500, 503, 504),
     "openapi_extra": _body(
         **{
-            "application/json": InferRequest.model_json_schema(),
+            "application/json": InferRequest.model_json_schema() | {"examples": [TENSORS]},
             "application/octet-stream": BINARY,
         }
     ),

@@ -1,22 +1,17 @@
-"""Every setting of the server, typed once: read from SUMSERVE_* and flags, flags first."""
+"""Every setting of the server, typed once. Where they come from is `configuration`'s affair."""
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from service.body import BodyLimits
 from service.columns import Strict
 from service.device import NAMES, Device
 from service.engine.policy import Policy
-from service.errors import SettingsError
 from service.wires.validation import Limits
-
-PREFIX = "SUMSERVE_"
 
 
 class Settings(Strict):
@@ -161,34 +156,3 @@ class Settings(Strict):
             self.max_request_tensors,
             self.max_json_depth,
         )
-
-
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    """One flag per setting, all optional."""
-    for name, field in Settings.model_fields.items():
-        parser.add_argument(
-            f"--{name.replace('_', '-')}",
-            help=f"{field.description} (default: {field.default}; env {PREFIX}{name.upper()})",
-            metavar=name.rpartition("_")[2].upper(),
-        )
-
-
-def load_settings(environ: Mapping[str, str], flags: Mapping[str, Any]) -> Settings:
-    """Settings from SUMSERVE_* variables and flags; SettingsError names each bad key."""
-    values: dict[str, Any] = {}
-    for key, value in environ.items():
-        if key.startswith(PREFIX):
-            values[key.removeprefix(PREFIX).lower()] = value
-    values |= {k: v for k, v in flags.items() if k in Settings.model_fields and v is not None}
-    try:
-        return Settings.model_validate(values)
-    except ValidationError as error:
-        raise SettingsError("; ".join(map(_complaint, error.errors()))) from error
-
-
-def _complaint(problem: Any) -> str:
-    name = str(problem["loc"][0])
-    if problem["type"] == "extra_forbidden":
-        return f"unknown setting {PREFIX}{name.upper()}"
-    flag = f"--{name.replace('_', '-')}"
-    return f"{PREFIX}{name.upper()} or {flag}: {problem['msg']}, got {problem['input']!r}"

@@ -12,7 +12,7 @@ import argparse
 import os
 from contextlib import closing
 
-from service.settings import load_settings
+from service.configuration import load_settings
 
 SUMMARY = "ask a running server whether it is ready"
 

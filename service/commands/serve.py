@@ -3,7 +3,8 @@
     sumserve serve --models deploy/bundles --port 8080
     curl -s localhost:8080/v1/models
 
-Every setting is a flag and an environment variable; the flag wins. A bad or unknown setting, or a
+Every setting is a flag, an environment variable, and a line of sumserve.toml (or of --config's
+file); the flag wins, then the variable. --print-config shows all of them. A bad or unknown setting, or a
 bundle that is corrupted or misses its golden outputs, stops the start with one line that names it.
 With --workers several processes serve behind one port, and one that dies is started again.
 On SIGTERM the server stops being ready, serves on for --grace-seconds, then finishes what is in
@@ -15,7 +16,7 @@ from __future__ import annotations
 import argparse
 import os
 
-from service.settings import add_flags, load_settings
+from service.configuration import add_flags, as_toml, load_settings
 
 SUMMARY = "answer HTTP requests with the bundles of a folder"
 
@@ -23,6 +24,9 @@ SUMMARY = "answer HTTP requests with the bundles of a folder"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """One flag per setting."""
     add_flags(parser)
+    parser.add_argument(
+        "--print-config", action="store_true", help="print all settings as a TOML file, and end"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -31,6 +35,9 @@ def run(args: argparse.Namespace) -> int:
     from service.server import serve
 
     settings = load_settings(os.environ, vars(args))
+    if args.print_config:
+        print(as_toml(settings), end="")
+        return 0
     logs.configure(settings.log_level)
     serve(settings)
     return 0
