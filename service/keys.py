@@ -78,15 +78,23 @@ class Key:
 
         A request larger than the burst is let through when all of it is there, and owes the rest.
         """
-        if not self.rate:
-            return
-        since = now if self._since is None else self._since
-        self._left, self._since = min(self.burst, self._left + (now - since) * self.rate), now
-        short = min(tokens, self.burst) - self._left
-        if short > 0:
+        short = min(tokens, self.burst) - self._refilled(now)
+        if self.rate and short > 0:
             allowed = f"{self.entry.tokens_per_second:g} tokens per second are allowed"
             raise QueueFull(f"key {self.name!r} has used up its rate: {allowed}", short / self.rate)
         self._left -= tokens
+
+    def use(self, tokens: int, now: float) -> float:
+        """Use up some of its rate, there or not; seconds until it owes nothing."""
+        if not self.rate:
+            return 0.0
+        self._left = self._refilled(now) - tokens
+        return max(0.0, -self._left / self.rate)
+
+    def _refilled(self, now: float) -> float:
+        since = now if self._since is None else self._since
+        self._left, self._since = min(self.burst, self._left + (now - since) * self.rate), now
+        return self._left
 
 
 class Keys:

@@ -19,6 +19,7 @@ from service.bundle import MANIFEST, read_manifest
 from service.catalog import Catalog, Served
 from service.engine.engine import Engine
 from service.errors import BadBundle, BundleError, Conflict, UnknownModel, quoted
+from service.manifest import Manifest
 from service.repository.folder import Folder, Versions
 from service.repository.loading import Loaded
 
@@ -71,7 +72,7 @@ class Repository:
     def put(self, loaded: Loaded) -> None:
         """From now on requests find it."""
         before = self.catalog.versions(loaded.bundle.manifest.name)
-        again = loaded.bundle.manifest.version in before or self._is_leaving(loaded)
+        again = loaded.bundle.manifest.version in before or self._is_leaving(loaded.bundle.manifest)
         self._loads += again
         served = Served(loaded.session, self._loads if again else 0)
         self._engine.add(served.id, loaded.session, loaded.proof, loaded.costs)
@@ -141,8 +142,7 @@ class Repository:
         for loaded in change.fresh:
             self.put(loaded)
         for served in change.gone:
-            self.catalog.remove(served)
-            self._retire(served)
+            self._unload(served)
         self.catalog.aliases[change.name] = change.aliases
 
     def abandon(self, change_id: str) -> None:
@@ -154,8 +154,7 @@ class Repository:
         """These versions, if they are served, take no more requests."""
         served = self.catalog.versions(name)
         for own in [served[version] for version in versions if version in served]:
-            self.catalog.remove(own)
-            self._retire(own)
+            self._unload(own)
 
     async def become(self, wanted: set[tuple[str, str]]) -> None:
         """Serve just these versions, as far as they can be loaded."""
@@ -172,9 +171,15 @@ class Repository:
         for task in self._tasks:
             task.cancel()
 
-    def _is_leaving(self, loaded: Loaded) -> bool:
-        own = loaded.bundle.manifest
-        return any(s.manifest.name == own.name for s in self.leaving)
+    def _is_leaving(self, own: Manifest) -> bool:
+        every = (served.manifest for served in self.leaving)
+        return any((one.name, one.version) == (own.name, own.version) for one in every)
+
+    def _unload(self, served: Served) -> None:
+        """Unless it was while a change was prepared."""
+        if served in self.catalog:
+            self.catalog.remove(served)
+            self._retire(served)
 
     def _retire(self, served: Served) -> None:
         self.leaving.add(served)

@@ -14,6 +14,7 @@ import numpy as np
 from service.application import Service
 from service.catalog import Served
 from service.errors import BadRequest
+from service.keys import Key
 from service.pack import BLOCK, Array
 from service.stages import Feeds
 from service.statistics import Timing
@@ -47,6 +48,7 @@ class Stream:
     belt: Belt
     spool: Spool
     memory: Memory
+    key: Key | None
     tokens: Tokens = field(init=False)
     decoding: float = 0.0
     encoding: float = 0.0
@@ -161,6 +163,12 @@ class Stream:
             for pack in packs:
                 self.tokens.add(pack)
             self._count()
+            await self._pace(sum(pack.tokens for pack in packs))
+
+    async def _pace(self, tokens: int) -> None:
+        """Go no faster than the client's key allows."""
+        if self.key:
+            await asyncio.sleep(self.key.use(tokens, time.perf_counter()))
 
     def _piece_tokens(self) -> int:
         """As many as run for as long as a step may that is shared with others."""

@@ -20,6 +20,7 @@ from service.catalog import Served
 from service.complaint import BUG
 from service.engine.admission import full
 from service.errors import ClientGone, DeadlinePassed, QueueFull, ServiceError
+from service.gate import KEY
 from service.protocol import leaving
 from service.streams.belt import Belt
 from service.streams.memory import Memory
@@ -115,8 +116,11 @@ class Streamed(Response):
         media, writer = streaming.writer(headers, manifest)
         walk = served.session.walk()
         belt = Belt(service.engine, served.id, walk, self._client)
+        key = self._request.scope.get(KEY)
+        if key:
+            key.take(0, time.perf_counter())  # who owes something waits with the next stream
         return Stream(
-            service, served, upload, reader, media, writer, out, walk, belt, spool, memory
+            service, served, upload, reader, media, writer, out, walk, belt, spool, memory, key
         )
 
     @asynccontextmanager

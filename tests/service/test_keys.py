@@ -105,3 +105,14 @@ def test_the_file_is_read_and_whatever_is_wrong_in_it_is_named(tmp_path: Path) -
             load_keys(path)
     with pytest.raises(SettingsError, match="No such file"):
         load_keys(tmp_path / "none.toml")
+
+
+def test_what_comes_bit_by_bit_may_be_owed_and_says_how_long_to_wait() -> None:
+    key = Key("team", entry("secret", tokens_per_second=100, burst_tokens=300), share=1.0)
+    assert key.use(250, now=0.0) == 0
+    assert key.use(250, now=0.0) == 2
+    assert key.use(0, now=1.5) == 0.5
+    with pytest.raises(QueueFull):
+        key.take(0, now=1.5)
+    key.take(0, now=2.0)
+    assert Key("free", entry("secret"), share=1.0).use(10**9, now=0.0) == 0

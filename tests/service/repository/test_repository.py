@@ -207,3 +207,18 @@ def test_a_server_starts_with_no_bundle_that_is_not_whole(bundles: Path, root: P
         serving(root)
     with pytest.raises(BundleError, match="holds no bundle"):
         serving(root / "plain" / "1")
+
+
+def test_what_was_unloaded_while_its_successor_was_prepared_is_not_missed(
+    bundles: Path, root: Path
+) -> None:
+    async def test(service: Service) -> None:
+        add_version(bundles, root, "plain", "2")
+        await service.repository.prepare("it", "plain")
+        service.repository.unload("plain", ["1"])
+        service.repository.commit("it")
+        assert versions(service, "plain") == ["2"]
+        await gone(service)
+        assert [*service.engine.costs] == ["plain/2"]
+
+    run(root, test)
