@@ -49,12 +49,13 @@ def serve(settings: Settings) -> None:
         supervise(settings, work, drain_seconds)
         return
     signal.signal(signal.SIGTERM, _leave)
-    _serve(settings, Siblings(), None, lambda: None, Observer())
+    _serve(settings.of_worker(0), Siblings(), None, lambda: None, Observer())
 
 
 def work(place: Place, ready: Ready) -> None:
     """Serve as one of several workers."""
-    settings, about = place.settings, (place.index, place.settings.workers)
+    settings = place.settings.of_worker(place.index)
+    about = place.index, settings.workers
     own = Threads.start(share(settings))
     board = Board(place.folder / "board", *about, own)
     if not settings.threads:

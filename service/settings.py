@@ -14,6 +14,9 @@ from service.engine.policy import Policy
 from service.wires.validation import Limits
 
 
+EACH = "cuda:each"  # a device for workers to share out
+
+
 class Settings(Strict):
     """What can be set; sizes are in tokens, bytes and seconds."""
 
@@ -30,7 +33,10 @@ class Settings(Strict):
     host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
     port: int = Field(8080, ge=0, le=65535, description="port to listen on; 0 takes a free one")
     device: str = Field(
-        "cpu", pattern=NAMES, description="where models run: cpu, cuda or cuda:N, the GPU's number"
+        "cpu",
+        pattern=f"{NAMES}|^{EACH}$",
+        description="where models run: cpu, cuda or cuda:N, the GPU's number; "
+        f"{EACH}: worker N on GPU N",
     )
     gpu_memory_bytes: int = Field(
         0, ge=0, description="most memory of each graph's arena on a GPU; 0: no limit"
@@ -125,6 +131,12 @@ class Settings(Strict):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="least severe log line written"
     )
+
+    def of_worker(self, index: int) -> Settings:
+        """What one of several workers has."""
+        if self.device != EACH:
+            return self
+        return self.model_copy(update={"device": f"cuda:{index}"})
 
     def policy(self) -> Policy:
         """The engine's part."""
