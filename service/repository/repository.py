@@ -18,7 +18,14 @@ from typing import Protocol
 from service.bundle import MANIFEST, read_manifest
 from service.catalog import Catalog, Served
 from service.engine.engine import Engine
-from service.errors import BadBundle, BundleError, Conflict, UnknownModel, quoted
+from service.errors import (
+    BadBundle,
+    BundleError,
+    Conflict,
+    StartupError,
+    UnknownModel,
+    quoted,
+)
 from service.manifest import Manifest
 from service.repository.folder import Folder, Versions
 from service.repository.loading import Loaded
@@ -90,7 +97,7 @@ class Repository:
         self._change = Change(change, name)
         try:
             self._change = await self._prepared(change, name, version)
-        except BundleError as error:
+        except StartupError as error:
             self._change = None
             raise BadBundle(self.folder.hidden(str(error))) from error
         except BaseException:
@@ -126,7 +133,7 @@ class Repository:
         self.failed.pop(key, None)
         try:
             return await self._loader.meanwhile(folder)
-        except BundleError as error:
+        except StartupError as error:
             self.failed[key] = self.folder.hidden(str(error))
             log.error("cannot load %s/%s: %s", *key, error)
             raise
