@@ -14,8 +14,8 @@ from starlette.types import ASGIApp
 from service import schema
 from service.access import AccessLog
 from service.application import Service
-from service.description import describe
 from service.complaint import on_bug, on_http_error, on_service_error
+from service.description import describe
 from service.errors import ServiceError
 from service.gate import Gate
 from service.keys import Keys

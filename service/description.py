@@ -81,6 +81,8 @@ def _operation(path: str, operation: dict[str, Any]) -> None:
         operation["security"] = [{}, *({key: []} for key in KEYS)]
         answers |= {status: ERROR | {"description": NAMES[status]} for status in DENIED}
     parameters = operation.setdefault("parameters", [])
+    if "{version}" in path:
+        parameters.append({"name": "version", "in": "path", "required": True, "schema": TEXT})
     for own in parameters:
         own["description"], own["example"] = PARAMETERS[own["name"]]
     if "requestBody" in operation:
@@ -98,5 +100,3 @@ def _header(name: str, what: str) -> dict[str, Any]:
 
 def _said(what: str) -> dict[str, Any]:
     return {"description": what, "schema": TEXT}
-
-

@@ -13,7 +13,6 @@ from service.device import NAMES, Device
 from service.engine.policy import Policy
 from service.wires.validation import Limits
 
-
 EACH = "cuda:each"  # a device for workers to share out
 
 

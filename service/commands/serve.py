@@ -4,8 +4,8 @@
     curl -s localhost:8080/v1/models
 
 Every setting is a flag, an environment variable, and a line of sumserve.toml (or of --config's
-file); the flag wins, then the variable. --print-config shows all of them. A bad or unknown setting, or a
-bundle that is corrupted or misses its golden outputs, stops the start with one line that names it.
+file); the flag wins, then the variable. --print-config shows all of them. A bad or unknown setting,
+or a bundle that is corrupted or misses its golden outputs, stops the start with one line.
 With --workers several processes serve behind one port, and one that dies is started again.
 On SIGTERM the server stops being ready, serves on for --grace-seconds, then finishes what is in
 flight, for --drain-seconds at most.

@@ -9,6 +9,7 @@ from service import openapi, schema
 from service.application import Service
 from service.catalog import Served
 from service.prediction import respond
+from service.routes.version import Version
 from service.streams.streamed import Streamed, Streams
 from service.wires.exchange import predict as wire
 
@@ -29,19 +30,19 @@ def add(app: FastAPI, service: Service) -> None:
 
     @app.get(MODEL, tags=["models"], responses=openapi.errors(404))
     @app.get(VERSION, tags=["models"], responses=openapi.errors(404))
-    async def model(name: str, version: str | None = None) -> schema.ModelInfo:
+    async def model(name: str, version: Version = None) -> schema.ModelInfo:
         """What one model reads and answers. version: its number or an alias."""
         return about(service.catalog.find(name, version))
 
     @app.post(f"{MODEL}/predict", tags=["models"], **openapi.PREDICT)
     @app.post(f"{VERSION}/predict", tags=["models"], **openapi.PREDICT)
-    async def predict(name: str, request: Request, version: str | None = None) -> Response:
+    async def predict(name: str, request: Request, version: Version = None) -> Response:
         """Run sequences of unequal length through a model."""
         return await respond(service, wire, request, name, version)
 
     @app.post(f"{MODEL}/stream", tags=["models"], **openapi.STREAM)
     @app.post(f"{VERSION}/stream", tags=["models"], **openapi.STREAM)
-    async def stream(name: str, request: Request, version: str | None = None) -> Response:
+    async def stream(name: str, request: Request, version: Version = None) -> Response:
         """Run one sequence of any length through a model, piece by piece as it comes.
 
         The body is a series of pieces of one sequence, each in the form that a prediction takes for

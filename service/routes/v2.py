@@ -11,6 +11,7 @@ from service import openapi, schema
 from service.application import Service
 from service.errors import NotServing
 from service.prediction import respond
+from service.routes.version import Version
 from service.whole import Whole
 from service.wires import oip_metadata
 from service.wires.exchange import infer as wire
@@ -26,7 +27,7 @@ def add(app: FastAPI, service: Service, whole: Whole) -> None:
 
     @app.post(f"{MODEL}/infer", tags=TAGS, **openapi.INFER)
     @app.post(f"{VERSION}/infer", tags=TAGS, **openapi.INFER)
-    async def infer(request: Request, name: str, version: str | None = None) -> Response:
+    async def infer(request: Request, name: str, version: Version = None) -> Response:
         """Run tensors through a model: columns end to end with lengths, or a batch."""
         return await respond(service, wire, request, name, version)
 
@@ -47,14 +48,14 @@ def _add_server(app: FastAPI, service: Service, whole: Whole) -> None:
 def _add_model(app: FastAPI, service: Service, whole: Whole) -> None:
     @app.get(MODEL, tags=TAGS, responses=openapi.errors(404))
     @app.get(VERSION, tags=TAGS, responses=openapi.errors(404))
-    async def model(name: str, version: str | None = None) -> dict[str, Any]:
+    async def model(name: str, version: Version = None) -> dict[str, Any]:
         """A model's inputs and outputs."""
         served = service.catalog.find(name, version)
         return oip_metadata.metadata(served.manifest, service.catalog.versions(name))
 
     @app.get(f"{MODEL}/ready", tags=TAGS, responses=openapi.errors(404, 503))
     @app.get(f"{VERSION}/ready", tags=TAGS, responses=openapi.errors(404, 503))
-    async def ready(name: str, version: str | None = None) -> dict[str, Any]:
+    async def ready(name: str, version: Version = None) -> dict[str, Any]:
         """Whether a model takes requests, of whichever worker."""
         manifest = service.catalog.find(name, version).manifest
         if reason := await whole.reason():
@@ -63,13 +64,13 @@ def _add_model(app: FastAPI, service: Service, whole: Whole) -> None:
 
     @app.get(f"{MODEL}/config", tags=TAGS, responses=openapi.errors(404))
     @app.get(f"{VERSION}/config", tags=TAGS, responses=openapi.errors(404))
-    async def config(name: str, version: str | None = None) -> dict[str, Any]:
+    async def config(name: str, version: Version = None) -> dict[str, Any]:
         """A model's configuration, in Triton's words."""
         return oip_metadata.config(service.catalog.find(name, version).manifest)
 
     @app.get(f"{MODEL}/stats", tags=TAGS, responses=openapi.errors(404, 503))
     @app.get(f"{VERSION}/stats", tags=TAGS, responses=openapi.errors(404, 503))
-    async def statistics(name: str, version: str | None = None) -> dict[str, Any]:
+    async def statistics(name: str, version: Version = None) -> dict[str, Any]:
         """Counts of a model since the server started."""
         found = service.catalog.find(name, version)
         every = [found] if version else service.catalog.versions(name).values()
