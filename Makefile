@@ -7,15 +7,18 @@ SOURCES := pyproject.toml constraints.txt
 EXPERIMENTS := scaling compiled discontinuous approximation latent_dim figure1 figure2 architectures \
                copying trained
 
-.PHONY: serve test lint types format bench bench-segment-sum bench-graph bench-json bench-peers \
+.PHONY: serve test browser lint types format bench bench-segment-sum bench-graph bench-json bench-peers \
         bench-wires bench-online bench-stream bench-soak gpu-prepare gpu-check reference digits \
         experiments checkpoints bundles image test-image bare-image clean
 
 serve: .venv/serve  ## serve the shipped bundles on 127.0.0.1:8080
 	$(BIN)/sumserve serve --models deploy/bundles
 
-test: .venv/all  ## the whole suite
+test: .venv/all browser  ## the whole suite
 	$(BIN)/pytest
+
+browser:  ## the Chromium that the page is tested with: on Debian, as root
+	tests/chromium.sh
 
 lint: .venv/all  ## ruff: rules and format
 	$(BIN)/ruff check $(PACKAGES)
@@ -93,9 +96,9 @@ clean:
 
 .venv/serve: $(SOURCES)
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[cpu]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[cpu,docs]'
 	touch $@
 
 .venv/all: $(SOURCES) | .venv/serve
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[cpu,train,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[cpu,docs,train,dev]'
 	touch $@

@@ -21,12 +21,12 @@ from service.gate import Gate
 from service.keys import Keys
 from service.repository.control import Control
 from service.repository.watch import Watch
-from service.routes import health, metrics, repository, v1, v2
+from service.routes import docs, health, metrics, page, repository, v1, v2
 from service.routes.direct import Direct
 from service.siblings import Siblings
 from service.whole import Whole
 
-PAGES: Any = {"redoc_url": None, "swagger_ui_oauth2_redirect_url": None}
+PAGES: Any = {"docs_url": None, "redoc_url": None, "swagger_ui_oauth2_redirect_url": None}
 
 
 def create_app(
@@ -60,6 +60,8 @@ def create_app(
     v2.add(app, service, whole)
     metrics.add(app, whole)
     repository.add(app, service, control)
+    page.add(app)
+    docs.add(app)
     app.add_exception_handler(ServiceError, on_service_error)
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(Exception, on_bug)

@@ -25,8 +25,11 @@ async def on_http_error(request: Request, error: Exception) -> Response:
     """Starlette's own: unknown paths, wrong methods."""
     assert isinstance(error, HTTPException)
     where = f"{request.method} {request.scope['path'][:200]}"
-    messages = {404: f"nothing is served at {where}", 405: f"{where}: method not allowed"}
-    message = messages.get(error.status_code, error.detail)
+    messages = {
+        "Not Found": f"nothing is served at {where}",
+        "Method Not Allowed": f"{where}: method not allowed",
+    }
+    message = messages.get(error.detail, error.detail)
     return _error(request, error.status_code, message, error.headers or {})
 
 

@@ -112,6 +112,11 @@ def test_every_bundle_of_the_repository_is_served(container: Container) -> None:
     assert "digit_sum" in served
 
 
+def test_the_page_is_served_with_its_scripts(container: Container) -> None:
+    for path in ("/", "/page/app.js", "/page/style.css"):
+        assert httpx.get(container.url + path, trust_env=False).status_code == 200
+
+
 def test_sequences_of_unequal_length_are_predicted(container: Container) -> None:
     answer = predict(container, [[1, 2, 3], [], [9, 9, 9, 9]])
     assert answer.status_code == 200, answer.text

@@ -12,12 +12,13 @@ from service.api import create_app
 from service.errors import Forbidden
 from service.gate import Gate, role
 from service.keys import Entry, Keys
+from service.routes import docs, page
 from tests.service.client import Client
 from tests.service.fakes import service
 
 LOAD = "/v2/repository/models/ids/load"
 GOOD = {"sequences": [[[1, 2], [3, 4]]]}
-OPEN = {"/v2/health/live", "/v2/health/ready"}
+OPEN = {"/v2/health/live", "/v2/health/ready", *page.PATHS, *docs.PATHS}
 ADMINS = {f"/v2/repository/models/{{name}}/{what}" for what in ("load", "unload")}
 
 
@@ -51,7 +52,7 @@ def test_every_route_has_a_role() -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["", "/", "/v3", "/v1/models/", "/v1/models/a/b", "/v2/health/live/", "//v2", "/metrics/x"],
+    ["", "/v3", "/v1/models/", "/v1/models/a/b", "/v2/health/live/", "//v2", "/metrics/x"],
 )
 def test_what_has_no_role_is_for_nobody(path: str) -> None:
     with pytest.raises(Forbidden):
