@@ -29,7 +29,7 @@ _DYNAMIC: dict[str, tuple[str, ...]] = {
     "context": ("sequences",),
     "summary": ("sequences",),
     "count": ("sequences",),
-    "rows": ("blocks",),
+    "rows": ("blocks", "block_tokens"),
     "sizes": ("blocks",),
     "block": ("blocks",),
     "query": ("batch", "queries"),

@@ -96,4 +96,4 @@ def _gather(values: Tensor, rows: Tensor, nothing: float) -> Tensor:
     """
     none = values.new_full((1, *values.shape[1:]), nothing)
     found = torch.cat([values, none]).index_select(0, rows.flatten())
-    return found.view(rows.shape[0], BLOCK, *values.shape[1:])
+    return found.view(rows.shape[0], rows.shape[1], *values.shape[1:])

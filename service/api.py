@@ -21,7 +21,7 @@ from service.gate import Gate
 from service.keys import Keys
 from service.repository.control import Control
 from service.repository.watch import Watch
-from service.routes import docs, health, metrics, page, repository, v1, v2
+from service.routes import docs, explain, health, metrics, page, repository, v1, v2
 from service.routes.direct import Direct
 from service.siblings import Siblings
 from service.whole import Whole
@@ -57,6 +57,7 @@ def create_app(
     app.openapi = describe(app)  # type: ignore[method-assign]
     health.add(app, service.readiness, whole)
     v1.add(app, service)
+    explain.add(app, service)
     v2.add(app, service, whole)
     metrics.add(app, whole)
     repository.add(app, service, control)

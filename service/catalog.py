@@ -10,7 +10,9 @@ from typing import Protocol
 
 from service.engine.starts import Starts
 from service.errors import UnknownModel, quoted
+from service.explain.omissions import Omissions
 from service.manifest import Manifest
+from service.pack import Pack
 from service.streams.walk import Walk
 
 
@@ -19,6 +21,9 @@ class Model(Starts, Protocol):
 
     def walk(self) -> Walk:
         """A sequence that comes piece by piece."""
+
+    def omissions(self, pack: Pack, most: int) -> Omissions | None:
+        """Outputs without each token in turn; None where that takes runs of all the others."""
 
 
 @dataclass(eq=False, slots=True)

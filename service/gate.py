@@ -22,7 +22,7 @@ OPEN = re.compile(
     r"/v2/health/(live|ready)|/|/page/[a-z]+\.(css|js|svg)|/docs(/swagger-ui(-bundle\.js|\.css))?"
 )
 CLIENTS = re.compile(
-    rf"/v1/models({OF_MODEL}(/(predict|stream))?)?"
+    rf"/v1/models({OF_MODEL}(/(predict|stream|explain))?)?"
     rf"|/v2|/v2/models/stats|/v2/models{OF_MODEL}(/(infer|ready|config|stats))?"
     r"|/v2/repository/index|/metrics|/openapi\.json"
 )

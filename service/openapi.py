@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from service.schema import (
     Error,
+    Explanation,
     InferRequest,
     InferResponse,
     Prediction,
@@ -49,6 +50,11 @@ PREDICT: dict[str, Any] = {
             "application/vnd.apache.arrow.stream": BINARY,
         }
     ),
+}
+EXPLAIN: dict[str, Any] = {
+    **PREDICT,
+    "response_model": Explanation,
+    "responses": errors(400, 404, 408, 413, 415, 429, 500, 503, 504),
 }
 STREAM: dict[str, Any] = {
     "responses": {

@@ -136,6 +136,24 @@ class Prediction(BaseModel):
     usage: Usage
 
 
+class ExplanationUsage(Usage):
+    """run_tokens: of so many tokens predictions would take as long; they count for a key's rate."""
+
+    run_tokens: int
+
+
+class Explanation(Prediction):
+    """A prediction of the outputs per sequence, and what every token changes in them.
+
+    changes: per sequence a list of its tokens' changes, each of the width of the output: the
+    output less that of the sequence without the token; probability_changes: of ``probabilities``.
+    """
+
+    changes: list[Any]
+    probability_changes: list[Any] | None = None
+    usage: ExplanationUsage
+
+
 class Sequences(BaseModel):
     """Sequences of unequal length.
 

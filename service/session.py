@@ -6,12 +6,15 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from service.attention import AttentionRunner
 from service.bundle import Bundle
 from service.checks import check
 from service.device import Device
 from service.errors import BundleError
+from service.explain.omissions import Omissions, Stages
+from service.explain.subject import subtracts
 from service.graph import Graph, Options, open_graph
 from service.manifest import (
     AttentionStage,
@@ -31,6 +34,7 @@ from service.sums import BlockSums, Contribute, every_block
 from service.team import Team
 
 SLACK = 2.0  # times the error that a variant was measured to have
+SPARSE = 4  # times the room of a slice: blocks of one token that have room for more
 
 
 class Session:
@@ -82,6 +86,23 @@ class Session:
     def walk(self) -> Walk:
         """The same for one sequence that comes piece by piece; of token and sequence stages."""
         return Walk(self._runners, self._slice_tokens)
+
+    def omissions(self, pack: Pack, most: int) -> Omissions | None:
+        """Outputs per sequence without each token in turn, so many tokens at a time; None where
+        that takes runs of all the others.
+        """
+        if not subtracts(self.manifest, [graph.reads for graph in self.graphs]):
+            return None
+        check(pack, self.manifest)
+        (stage, _), (tokens, last) = self.manifest.stages, self._runners
+        assert isinstance(stage, TokenStage)
+        assert isinstance(tokens, TokenRunner)
+        assert isinstance(last, SequenceRunner)
+        rows = self.graphs[0].shapes["rows"][1]  # a number where it is fixed
+        narrow = not isinstance(rows, int)
+        longest = self._slice_tokens if narrow else SPARSE * self._slice_tokens // rows
+        slices = partial(self._team.slice_tokens, most=longest)
+        return Omissions(Stages(tokens, last, stage.summaries, slices, narrow), pack, most)
 
     def stop(self, now: bool = True) -> None:
         """From another thread: whatever runs is to raise, soon; not so any more, if not ``now``."""

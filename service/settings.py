@@ -100,6 +100,12 @@ class Settings(Strict):
     body_bytes_per_second: float = Field(
         1000, gt=0, description="slowest a body may arrive after its first seconds, before 408"
     )
+    explain_tokens: int = Field(
+        262_144,
+        ge=1,
+        description="tokens run again to explain one request, where a model cannot take tokens "
+        "away from its sums: n * (n - 1) for a sequence of n",
+    )
     max_streams: int = Field(
         64, ge=1, description="streams at a time before 429, but for clients with less than a share"
     )

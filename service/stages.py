@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -57,6 +57,14 @@ class Progress:
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
+class Adds(Protocol):
+    """What takes in what blocks contribute: a fold, or whoever wants them apart."""
+
+    def add(self, parts: dict[str, Array], owner: Array) -> None:
+        """Contributions (B, ...) of blocks in order, and their sequences (B,)."""
+        ...
+
+
 class Runner(Protocol):
     """Whatever runs one stage."""
 
@@ -88,7 +96,7 @@ class TokenRunner:
         """What so many sequences contribute to: nothing yet."""
         return [(spec, Fold(spec, sequences)) for spec in self._summaries]
 
-    def fold(self, progress: Progress, folds: Folds) -> Iterator[int]:
+    def fold(self, progress: Progress, folds: Sequence[tuple[Summary, Adds]]) -> Iterator[int]:
         """Run the stage on every slice, and add what they contribute."""
         feeds = (self._feeds(progress, i) for i in range(len(progress.slices)))
         for i, found in enumerate(self._team.map(self._graph.run, feeds)):

@@ -135,6 +135,9 @@ class Summing:
     def walk(self) -> Walk:
         raise NotImplementedError
 
+    def omissions(self, pack: Pack, most: int) -> None:
+        """It is run again."""
+
 
 MANIFESTS = {
     "vectors": manifest("vectors", lengths=(1, 50)),

@@ -1,0 +1,1 @@
+"""What every token changes: answers without each of them in turn."""
