@@ -7,9 +7,10 @@ SOURCES := pyproject.toml constraints.txt
 EXPERIMENTS := scaling compiled discontinuous approximation latent_dim figure1 figure2 architectures \
                copying trained
 
-.PHONY: serve test browser lint types format bench bench-segment-sum bench-graph bench-json bench-peers \
-        bench-wires bench-online bench-stream bench-soak gpu-prepare gpu-check reference digits \
-        experiments checkpoints bundles image test-image bare-image clean
+.PHONY: serve test browser lint types format bench bench-segment-sum bench-graph bench-json \
+        bench-peers bench-wires bench-online bench-stream bench-explain bench-observability bench-soak \
+        gpu-prepare gpu-check reference digits experiments checkpoints bundles image test-image \
+        bare-image clean
 
 serve: .venv/serve  ## serve the shipped bundles on 127.0.0.1:8080
 	$(BIN)/sumserve serve --models deploy/bundles
@@ -64,6 +65,12 @@ bench-wires: reference bench-peers  ## server time besides the model, on every w
 bench-stream: reference  ## a sequence of any length: time per token, memory, what it does to others
 	$(BIN)/python -m benchmarks.stream --tokens 100000000
 
+bench-explain: reference  ## what every token changes, against a prediction of the same tokens
+	$(BIN)/python -m benchmarks.explain
+
+bench-observability: reference  ## what metrics, logs, drift and traces cost; needs wrk
+	$(BIN)/python -m benchmarks.observability
+
 gpu-prepare: .venv/all  ## what gpu-check needs besides the code -> build/gpu, on any machine
 	$(BIN)/python -m benchmarks.gpu_check --prepare
 
@@ -100,5 +107,5 @@ clean:
 	touch $@
 
 .venv/all: $(SOURCES) | .venv/serve
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[cpu,docs,train,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[cpu,docs,otel,train,dev]'
 	touch $@

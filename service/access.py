@@ -13,8 +13,11 @@ from typing import Any
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service import logs
+from service.errors import ServiceError
 from service.manifest import Manifest
 from service.readiness import Readiness
+from service.tracing import Spans, Trace
 
 SCOPE_KEY = "sumserve.log"
 _PROCESS, _COUNT = uuid.uuid4().hex[:16], itertools.count()  # together, unlike any other's
@@ -27,17 +30,24 @@ class AccessLog:
     """Wraps the whole application; handlers add fields by `note`."""
 
     def __init__(
-        self, app: ASGIApp, readiness: Readiness, count: Callable[[str, str, int], None]
+        self,
+        app: ASGIApp,
+        readiness: Readiness,
+        count: Callable[[str, str, int, str], None],
+        spans: Spans | None = None,
     ) -> None:
-        """count: is told of every answer, by model and version, where one is served so."""
-        self._app, self._readiness, self._count = app, readiness, count
+        """count: is told of every answer, by model and version, where one is served so, by status,
+        and by the reason where a status has several; spans: where requests are traced.
+        """
+        self._app, self._readiness, self._count, self._spans = app, readiness, count, spans
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        fields: dict[str, Any] = {"request_id": _request_id(scope), "status": None}
+        trace = Trace(scope, self._spans)
+        fields: dict[str, Any] = {"request_id": _request_id(scope), "status": None, **trace.fields}
         scope[SCOPE_KEY] = fields
         started = time.perf_counter()
 
@@ -55,22 +65,27 @@ class AccessLog:
         try:
             await self._app(scope, receive, send_noting)
         except Exception:
-            log.exception(
-                "unexpected error", extra={"fields": {"request_id": fields["request_id"]}}
-            )
+            own = {"request_id": fields["request_id"], **trace.fields}
+            log.exception("unexpected error", extra={"fields": own})
             if fields["status"] is None:
                 raise
         finally:
             if log.isEnabledFor(logging.INFO):
                 duration = round((time.perf_counter() - started) * 1e3, 3)
-                log.info("request", extra={"fields": _line(scope, fields, duration)})
+                _tell(_line(scope, fields, duration))
             of = fields.get("model", ""), fields.get("version", "")
-            self._count(*of, fields["status"] or 500)
+            self._count(*of, fields["status"] or 500, fields.get("reason", ""))
+            trace.over(fields)
 
 
 def note(scope: Scope, **fields: Any) -> None:
     """Add fields to the request's log line."""
     scope[SCOPE_KEY].update(fields)
+
+
+def note_error(scope: Scope, error: ServiceError) -> None:
+    """Say what was wrong, and the reason, where the status alone does not tell."""
+    note(scope, error=str(error), **({"reason": error.reason} if error.reason else {}))
 
 
 def note_model(scope: Scope, manifest: Manifest) -> None:
@@ -89,6 +104,14 @@ def _request_id(scope: Scope) -> str:
     """The client's own id when it is harmless in a log and a header, otherwise a new one."""
     given = Headers(scope=scope).get("x-request-id", "")
     return given if _ID.fullmatch(given) else f"{_PROCESS}-{next(_COUNT):x}"
+
+
+def _tell(line: dict[str, Any]) -> None:
+    """One line per request: by the short way, where there is one."""
+    if writer := logs.lines():
+        writer.tell(log.name, "request", line)
+    else:
+        log.info("request", extra={"fields": line})
 
 
 def _line(scope: Scope, fields: dict[str, Any], duration_ms: float) -> dict[str, Any]:

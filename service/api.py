@@ -19,32 +19,41 @@ from service.description import describe
 from service.errors import ServiceError
 from service.gate import Gate
 from service.keys import Keys
+from service.lag import Lag
+from service.protocol import REFUSED
 from service.repository.control import Control
 from service.repository.watch import Watch
 from service.routes import docs, explain, health, metrics, page, repository, v1, v2
 from service.routes.direct import Direct
 from service.siblings import Siblings
+from service.tracing import Spans
 from service.whole import Whole
 
 PAGES: Any = {"docs_url": None, "redoc_url": None, "swagger_ui_oauth2_redirect_url": None}
 
 
 def create_app(
-    service: Service, siblings: Siblings | None = None, keys: Keys | None = None
+    service: Service,
+    siblings: Siblings | None = None,
+    keys: Keys | None = None,
+    spans: Spans | None = None,
 ) -> ASGIApp:
     """The application over a loaded service. siblings: where there are other workers; keys: where
-    who asks must show one.
+    who asks must show one; spans: where requests are traced.
     """
     siblings = siblings or Siblings()
     whole, control = Whole(service, siblings), Control(service.repository, siblings)
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
         await siblings.start()
         await control.join()
         watching = asyncio.create_task(_watch(service, siblings, control))
+        lag = Lag(service.metrics.late)
+        lag.start()
         service.readiness.started = True
-        yield
+        yield {REFUSED: service.metrics.refused}
+        lag.stop()
         watching.cancel()
         service.repository.close()
         await service.engine.close()
@@ -66,7 +75,8 @@ def create_app(
     app.add_exception_handler(ServiceError, on_service_error)
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(Exception, on_bug)
-    return AccessLog(Gate(Direct(app, service), keys), service.readiness, service.metrics.request)
+    gated = Gate(Direct(app, service), keys)
+    return AccessLog(gated, service.readiness, service.metrics.request, spans)
 
 
 async def _watch(service: Service, siblings: Siblings, control: Control) -> None:

@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 
 from service.body import Bodies
 from service.catalog import Catalog
+from service.device import Device
+from service.drift import Drift
 from service.engine.engine import Engine
+from service.gpu_memory import GpuMemory
 from service.metrics import Metrics
 from service.readiness import Readiness
 from service.repository.repository import Repository
@@ -35,6 +38,7 @@ class Service:
         default_factory=lambda: ThreadPoolExecutor(CODERS, thread_name_prefix="coder")
     )
     metrics: Metrics = field(init=False)
+    drift: Drift = field(init=False)
     streamers: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(CODERS, thread_name_prefix="streamer")
     )
@@ -44,5 +48,18 @@ class Service:
     def __post_init__(self) -> None:
         object.__setattr__(self, "bodies", Bodies(self.settings.body_limits()))
         object.__setattr__(self, "limits", self.settings.request_limits())
-        object.__setattr__(self, "metrics", Metrics(self.engine))
+        object.__setattr__(self, "metrics", Metrics(self.engine, self.catalog))
+        object.__setattr__(self, "drift", Drift(self.settings.drift_tokens))
+        self._measure()
         self.engine.observers += [self.statistics, self.metrics]
+
+    def _measure(self) -> None:
+        """What the page of metrics has besides what the engine tells."""
+        own, most = self.metrics, self.settings.max_in_flight_bytes
+        own.ask("in_flight_bytes", "of bodies and streams, held now", lambda: self.bodies.in_flight)
+        own.ask("in_flight_limit_bytes", "of which more are answered 429", lambda: most)
+        if self.settings.drift_tokens:
+            own.add(self.drift)
+        device = Device.parse(self.settings.device)
+        if device.is_gpu:
+            own.add(GpuMemory(device.number))

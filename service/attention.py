@@ -15,6 +15,7 @@ from service.graph import Graph, host
 from service.manifest import AttentionStage
 from service.names import NEXT
 from service.pack import BLOCK, Array
+from service.places import Places
 from service.stages import Progress
 
 SCORES = 2**22  # scores in one call of the graph, unless one sequence has more
@@ -23,8 +24,9 @@ SCORES = 2**22  # scores in one call of the graph, unless one sequence has more
 class AttentionRunner:
     """Queries, keys and values of all tokens -> what every token reads."""
 
-    def __init__(self, stage: AttentionStage, graph: Graph) -> None:
-        self._stage, self._graph = stage, graph
+    def __init__(self, stage: AttentionStage, graph: Graph, places: Places | None = None) -> None:
+        """places: counts those that it runs on."""
+        self._stage, self._graph, self._places = stage, graph, places or Places()
 
     def advance(self, progress: Progress) -> Iterator[int]:
         """Attend within every sequence."""
@@ -36,6 +38,7 @@ class AttentionRunner:
         )
         read = np.zeros_like(value)
         for rows, lengths in self._buckets(progress.lengths):
+            self._places.count(rows.size, int(lengths.sum()))
             yield from self._attend(read, [query, key, value], rows, lengths)
         for tokens, part in zip(progress.tokens, progress.slices, strict=True):
             for name in ("query", "key", "value"):

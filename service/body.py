@@ -142,7 +142,8 @@ class Held:
         """Count so many more; QueueFull when they do not fit. Alone, a request always fits."""
         others = self.others
         if others and self.bodies.in_flight + count > self.most:
-            raise QueueFull(f"requests in flight hold {others} bytes; the limit is {self.most}")
+            what = f"requests in flight hold {others} bytes; the limit is {self.most}"
+            raise QueueFull(what, reason="memory")
         self.hold(self.bytes + count)
 
     def hold(self, count: int) -> None:

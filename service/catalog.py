@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import TracebackType
 from typing import Protocol
 
@@ -30,11 +31,13 @@ class Model(Starts, Protocol):
 class Served:
     """A version that is loaded. A context: while somebody is in it, it is not let go.
 
-    id: what the engine knows it by, ``name/version`` and a number where it was loaded again.
+    id: what the engine knows it by, ``name/version`` and a number where it was loaded again; usual:
+    inputs like those of training, where they are known.
     """
 
     session: Model
     again: int = 0
+    usual: Pack | None = None
     id: str = field(init=False)
     manifest: Manifest = field(init=False)
     _users: int = field(default=0, init=False)
@@ -64,6 +67,7 @@ class Served:
             await self._left.wait()
 
 
+@lru_cache(1024)  # asked several times with every request
 def named(model: str) -> tuple[str, str]:
     """Name and version of what has that id."""
     name, version, *_ = model.split("/")

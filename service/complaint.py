@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.access import note
+from service.access import note, note_error
 from service.errors import ServiceError
 from service.wires.json_answer import dumps
 
@@ -18,6 +18,7 @@ BUG = "internal error; the log has it under this request's id"
 async def on_service_error(request: Request, error: Exception) -> Response:
     """One of ours."""
     assert isinstance(error, ServiceError)
+    note_error(request.scope, error)
     return _error(request, error.status, str(error), error.headers)
 
 

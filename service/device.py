@@ -6,7 +6,8 @@ Knows onnxruntime's words and never imports it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,6 +67,24 @@ class Device:
             return {}
         limit = {"gpu_mem_limit": str(memory_bytes)} if memory_bytes else {}
         return {"device_id": str(self.number)} | CUDA_OPTIONS | limit
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a session runs, in which precision, and on a GPU how many nodes by provider."""
+
+    device: str
+    variant: str
+    provider: str
+    nodes: Mapping[str, int]
+
+
+def placed(assigned: Iterable[Any]) -> Counter[str]:
+    """How many nodes each provider has, by what onnxruntime says of a session."""
+    found: Counter[str] = Counter()
+    for part in assigned:
+        found[part.ep_name] += len(part.get_nodes())
+    return found
 
 
 def misplaced(assigned: Iterable[Any], provider: str) -> list[str]:

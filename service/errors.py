@@ -66,6 +66,7 @@ class ServiceError(SumserveError):
 
     status: ClassVar[int] = 500
     headers: Mapping[str, str] = MappingProxyType({})
+    reason = ""  # a word for logs and metrics, where the status stands for several
 
 
 class BadRequest(ServiceError):
@@ -130,9 +131,10 @@ class QueueFull(ServiceError):
 
     status = 429
 
-    def __init__(self, message: str, retry_after: float = 1.0) -> None:
-        """retry_after: seconds until another try is worth it."""
+    def __init__(self, message: str, retry_after: float = 1.0, reason: str = "") -> None:
+        """retry_after: seconds until another try is worth it; reason: what is full, in a word."""
         super().__init__(message)
+        self.reason = reason
         self.headers = {"Retry-After": str(max(1, math.ceil(retry_after)))}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from service.device import Device, misplaced
+from service.device import Device, misplaced, placed
 from service.errors import BundleError, DeviceError
 from service.manifest import FP32
 from service.names import NEXT, PART
@@ -62,6 +63,7 @@ class Graph:
         self.device = Device.parse(options.device)
         self._ort = _opened(files, file, self.device, options)
         self._run_options = onnxruntime().RunOptions()
+        self.nodes = _nodes(self._ort, self.device)
         self.shapes = {i.name: i.shape for i in self._ort.get_inputs()}
         self.reads = list(self.shapes)
         self.yields = [o.name for o in self._ort.get_outputs()]
@@ -147,6 +149,11 @@ def _check_placement(session: Any, name: str, device: Device) -> None:
         raise DeviceError(
             f"{name}: not all of it runs on {device}: {', '.join(elsewhere[:NAMED])}{more}"
         )
+
+
+def _nodes(session: Any, device: Device) -> Counter[str]:
+    """By provider; on a CPU all run on it, and onnxruntime is not asked to keep account."""
+    return placed(session.get_provider_graph_assignment_info()) if device.is_gpu else Counter()
 
 
 def session_options(device: Device | None = None, alone: bool = False) -> Any:

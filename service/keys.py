@@ -81,7 +81,8 @@ class Key:
         short = min(tokens, self.burst) - self._refilled(now)
         if self.rate and short > 0:
             allowed = f"{self.entry.tokens_per_second:g} tokens per second are allowed"
-            raise QueueFull(f"key {self.name!r} has used up its rate: {allowed}", short / self.rate)
+            what = f"key {self.name!r} has used up its rate: {allowed}"
+            raise QueueFull(what, short / self.rate, "rate")
         self._left -= tokens
 
     def use(self, tokens: int, now: float) -> float:

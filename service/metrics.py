@@ -3,52 +3,80 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
-from functools import cache
+from collections.abc import Callable, Mapping
 from itertools import chain
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client import CollectorRegistry, Gauge, ProcessCollector, generate_latest
 from prometheus_client.registry import Collector
 
-from service.catalog import named
+from service.catalog import Catalog, named
 from service.engine.engine import Engine
 from service.engine.job import Step
 from service.engine.observer import Observer
 from service.engine.runner import Outcome
+from service.families import Families
+from service.gauges import Now
+from service.placed import Placed
 from service.statistics import Timing
+from service.vitals import Vitals
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-MODEL = ("model", "version")
 TOKENS = tuple(4**i for i in range(3, 11))  # 64 to 1,048,576
 UP = ("sumserve_worker_up 1 while a worker answers the others", "# TYPE sumserve_worker_up gauge")
 SECONDS = tuple(0.0005 * 2**i for i in range(16))  # half a millisecond to 16 seconds
 
 
 class Metrics(Observer):
-    """Of one engine, in a registry of their own. Lives on the event loop."""
+    """Of one engine and what is served, in a registry of their own. Lives on the event loop."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._registry = CollectorRegistry()
-        self._registry.register(Now(engine))
-        self._requests = self._counter("requests", "requests by model and status", *MODEL, "code")
-        self._tokens = self._counter(
-            "tokens", "tokens that were computed, or abandoned in the queue", *MODEL, "outcome"
+    def __init__(self, engine: Engine, catalog: Catalog) -> None:
+        self._engine = engine
+        self._registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        self._families = own = Families()
+        for collector in Vitals(), own, Now(engine), Placed(catalog, engine.readiness.failing):
+            registry.register(collector)
+        self._requests = own.counter("requests", "requests by model and status", "code")
+        self._rejected = own.counter(
+            "rejected", "requests answered 429, by what was full", "reason"
         )
-        self._step_tokens = self._histogram("step_tokens", "tokens in one step", TOKENS)
-        self._step_seconds = self._histogram("step_seconds", "time of one step", SECONDS)
-        self._queue = self._histogram("queue_seconds", "time of a request in the queue", SECONDS)
-        self._compute = self._histogram("compute_seconds", "time of a request's steps", SECONDS)
+        about = "tokens that were computed, or abandoned in the queue"
+        self._tokens = own.counter("tokens", about, "outcome")
+        self._step_tokens = own.histogram("step_tokens", "tokens in one step", TOKENS)
+        self._step_seconds = own.histogram("step_seconds", "time of one step", SECONDS)
+        self._queue = own.histogram("queue_seconds", "time of a request in the queue", SECONDS)
+        self._compute = own.histogram("compute_seconds", "time of a request's steps", SECONDS)
+        self._decode = own.histogram("decode_seconds", "time of reading a body", SECONDS)
+        self._encode = own.histogram("encode_seconds", "time of writing an answer", SECONDS)
+        about = "time from a prediction's whole body to its answer, before that is sent"
+        self._request = own.histogram("request_seconds", about, SECONDS)
+        about = "how late the event loop is, looked at a few times a second"
+        self._lag = own.histogram("loop_lag_seconds", about, SECONDS, ())()
+        self._gauges: dict[str, Gauge] = {}
 
-    def request(self, model: str, version: str, status: int) -> None:
-        """A request was answered. model, version: of one that is served, or both empty."""
+    def request(self, model: str, version: str, status: int, reason: str = "") -> None:
+        """A request was answered. model, version: of one that is served, or both empty; reason:
+        where the status has several.
+        """
         self._requests(model, version, status).inc()
+        if reason:
+            self._rejected(model, version, reason).inc()
+
+    def refused(self, status: int) -> None:
+        """What never became a request was."""
+        self.request("", "", status)
+
+    def took(self, model: str, seconds: float) -> None:
+        """A prediction, from its whole body to its answer."""
+        self._request(*named(model)).observe(seconds)
 
     def answered(self, model: str, timing: Timing) -> None:
-        """A prediction was."""
+        """A prediction was, or a stream."""
         labels = named(model)
         self._queue(*labels).observe(timing.queue)
         self._compute(*labels).observe(timing.compute)
+        self._decode(*labels).observe(timing.decode)
+        self._encode(*labels).observe(timing.encode)
 
     def ran(self, step: Step, outcome: Outcome) -> None:
         """A step was run."""
@@ -61,61 +89,26 @@ class Metrics(Observer):
         """Tokens that waited will not be computed."""
         self._tokens(*named(model), "abandoned").inc(tokens)
 
+    def late(self, seconds: float) -> None:
+        """The event loop came to something so much later than it should."""
+        self._lag.observe(seconds)
+
+    def add(self, collector: Collector) -> None:
+        """From now on what it says is on the page, too."""
+        self._registry.register(collector)
+
+    def ask(self, name: str, about: str, value: Callable[[], float]) -> None:
+        """From now on a gauge is, and its value is asked for with every page. The last one who says
+        so is asked.
+        """
+        if name not in self._gauges:
+            self._gauges[name] = Gauge(f"sumserve_{name}", about, registry=self._registry)
+        self._gauges[name].set_function(value)
+
     def page(self) -> bytes:
         """All of them in Prometheus' text format."""
+        self._families.see({named(model) for model in self._engine.costs})
         return generate_latest(self._registry)
-
-    def _counter(self, name: str, about: str, *labels: str) -> Callable[..., Counter]:
-        return cache(Counter(f"sumserve_{name}", about, labels, registry=self._registry).labels)
-
-    def _histogram(
-        self, name: str, about: str, buckets: tuple[float, ...]
-    ) -> Callable[..., Histogram]:
-        """By its labels; prometheus_client takes longer to find one than to count."""
-        about_it = f"sumserve_{name}", about, MODEL
-        return cache(Histogram(*about_it, buckets=buckets, registry=self._registry).labels)
-
-
-class Now(Collector):
-    """What an engine can be asked at any time."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Prometheus asks."""
-        engine = self._engine
-        yield _gauge("ready", "1 while requests are welcome", float(engine.readiness.ready))
-        yield _gauge("open_requests", "requests that wait or run", engine.requests)
-        queued = engine.queued_seconds() * 1e3
-        yield _gauge("queued_milliseconds", "expected until all that waits is done", queued)
-        tokens = GaugeMetricFamily("sumserve_queued_tokens", "tokens that wait", labels=MODEL)
-        waiting = engine.queued()
-        for model in engine.costs:
-            tokens.add_metric(named(model), waiting.get(model, 0))
-        yield tokens
-        yield from self._costs()
-
-    def _costs(self) -> Iterator[GaugeMetricFamily]:
-        """The learned lines: of steps, and of each stage in turn."""
-        labels = [*MODEL, "stage"]
-        slope = GaugeMetricFamily(
-            "sumserve_cost_seconds_per_token", "learned: what a token takes", labels=labels
-        )
-        start = GaugeMetricFamily(
-            "sumserve_cost_seconds_per_step", "learned: what a step takes besides", labels=labels
-        )
-        for model, costs in self._engine.costs.items():
-            stages = {str(number): cost for number, cost in enumerate(costs.stages)}
-            for stage, cost in ({"all": costs.steps} | stages).items():
-                slope.add_metric([*named(model), stage], cost.line[0])
-                start.add_metric([*named(model), stage], cost.line[1])
-        yield slope
-        yield start
-
-
-def _gauge(name: str, about: str, value: float) -> GaugeMetricFamily:
-    return GaugeMetricFamily(f"sumserve_{name}", about, value=value)
 
 
 def one_page(pages: Mapping[int, str | None]) -> str:

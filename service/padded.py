@@ -16,6 +16,7 @@ from service.graph import Graph
 from service.manifest import PaddedInput, PaddedStage
 from service.names import COLUMN, CONTEXT, FIRST, OUTPUT
 from service.pack import Array
+from service.places import Places
 from service.stages import Feeds, Progress
 
 PLACES = 2**14  # of tokens in one call of the graph, unless one sequence has more
@@ -29,8 +30,16 @@ class PaddedRunner:
     that the graph fixes has that size: sequences are padded to it, batches filled up with copies.
     """
 
-    def __init__(self, stage: PaddedStage, graph: Graph, longest: int | None = None) -> None:
+    def __init__(
+        self,
+        stage: PaddedStage,
+        graph: Graph,
+        longest: int | None = None,
+        places: Places | None = None,
+    ) -> None:
+        """places: counts those that it runs on."""
         self._stage, self._graph, self._longest = stage, graph, longest
+        self._places = places or Places()
         fixed = _fixed_axes(stage, graph)
         self._batch, self._length = fixed.get("b"), fixed.get("n")
 
@@ -40,6 +49,7 @@ class PaddedRunner:
         values = {own.name: _values(own, progress) for own in self._stage.inputs}
         for chosen, rows in self._calls(lengths):
             filled = self._filled(len(chosen))
+            self._places.count(len(filled) * rows.shape[1], int(lengths[chosen].sum()))
             found = self._graph.run(self._feeds(values, chosen[filled], rows[filled], lengths))
             for own in self._stage.outputs:
                 batch = _in_order(found[own.name], own.axes)[: len(chosen)]

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from fastapi import Request
 from starlette.responses import Response
 
+from service import tracing
 from service.access import note, note_model
 from service.application import Service
 from service.asking import asked_timeout, client
@@ -37,6 +38,7 @@ async def respond(
     started = time.perf_counter()
     with service.bodies.holding() as held:
         body = await service.bodies.receive(request, held)
+        tracing.part(request.scope, "receive", started, time.perf_counter())
         with service.catalog.find(name, version) as served:
             note_model(request.scope, served.manifest)
             try:
@@ -64,8 +66,11 @@ async def _answered(
     large = large or sum(rows.nbytes for rows in answer.outputs.values()) > LARGE_BYTES
     encoding = preferred(headers.get("accept-encoding", ""), WINDOWS)
     reply = await _call(service, large, _reply, manifest, exchange, answer.outputs, usage, encoding)
-    spent = decoded - begun, time.perf_counter() - returned
-    _count(service, request, served.id, answer, usage, *spent)
+    ended = time.perf_counter()
+    tracing.answered(request.scope, begun, decoded, answer, returned)
+    service.drift.look(served, exchange.pack)
+    service.metrics.took(served.id, ended - begun)
+    _count(service, request, served.id, answer, usage, decoded - begun, ended - returned)
     return Response(reply.body, headers=dict(reply.headers))
 
 

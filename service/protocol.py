@@ -21,6 +21,7 @@ WHOLE = "sumserve.whole"  # in a request's state: that all of its body has come
 LEFT = "sumserve.left"  # in a request's state: what to call when its client has left
 GONE = "sumserve.gone"  # in a request's state: that it has
 CUT = "sumserve.cut"  # in a request's state: closes its connection; True: without what is unsent
+REFUSED = "sumserve.refused"  # in a server's state: counts what is answered before it is a request
 MOST_HEAD_BYTES = 2**16  # of headers, and of trailers
 HEAD_SECONDS = 80.0  # above what balancers keep idle connections for
 
@@ -173,6 +174,8 @@ class Protocol(HttpToolsProtocol):
             cycle.keep_alive = False
             self.flow.pause_reading()
             return
+        if REFUSED in self.app_state:
+            self.app_state[REFUSED](int(status[:3]))
         body = orjson.dumps({"error": message})
         head = (
             b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"

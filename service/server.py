@@ -34,6 +34,7 @@ from service.runtime import Threads
 from service.settings import Settings
 from service.siblings import Siblings
 from service.supervisor import supervise
+from service.tracing import tracing
 
 CANNOT_START = 3  # uvicorn's exit code when it cannot listen
 GC_THRESHOLDS = (10_000, 20, 50)  # requests leave many objects and hardly a cycle
@@ -71,10 +72,11 @@ def _serve(
     board: Observer,
 ) -> None:
     keys = load_keys(settings.keys, settings.workers) if settings.keys else None
+    spans = tracing(settings, os.environ)
     service = load(settings)
     service.engine.observers.append(board)
     config = uvicorn.Config(
-        create_app(service, siblings, keys),
+        create_app(service, siblings, keys, spans),
         host=settings.host,
         port=settings.port,
         loop="uvloop",
@@ -92,6 +94,8 @@ def _serve(
     gc.set_threshold(*GC_THRESHOLDS)
     try:
         server.run(sockets)
+        if spans:
+            spans.close()
         if service.readiness.stuck:
             os._exit(1)  # a thread would be waited for that does not end
     except SystemExit as error:

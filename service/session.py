@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -11,7 +12,7 @@ from functools import partial
 from service.attention import AttentionRunner
 from service.bundle import Bundle
 from service.checks import check
-from service.device import Device
+from service.device import Device, Placement
 from service.errors import BundleError
 from service.explain.omissions import Omissions, Stages
 from service.explain.subject import subtracts
@@ -27,6 +28,7 @@ from service.manifest import (
 )
 from service.pack import Array, Pack
 from service.padded import PaddedRunner
+from service.places import Places
 from service.runtime import Threads
 from service.stages import Progress, Runner, SequenceRunner, TokenRunner
 from service.streams.walk import Walk
@@ -57,10 +59,13 @@ class Session:
             for stage, file in zip(self.manifest.stages, files, strict=True)
         ]
         contribute = BlockSums(options) if device.is_gpu else every_block
+        self.places = Places()
         self._runners = [
-            _runner(stage, graph, self.manifest, self._team, contribute)
+            _runner(stage, graph, self.manifest, self._team, contribute, self.places)
             for stage, graph in zip(self.manifest.stages, self.graphs, strict=True)
         ]
+        nodes = sum((graph.nodes for graph in self.graphs), Counter())
+        self.placement = Placement(str(device), options.variant, device.provider, nodes)
         error = self.variant.error if self.variant else 0.0
         self.tolerance = max(self.manifest.tolerance, SLACK * error)
         # A GPU's kernels choose how to round by the size of a step.
@@ -156,13 +161,18 @@ def _variant(bundle: Bundle, options: Options) -> Variant | None:
 
 
 def _runner(
-    stage: Stage, graph: Graph, manifest: Manifest, team: Team, contribute: Contribute
+    stage: Stage,
+    graph: Graph,
+    manifest: Manifest,
+    team: Team,
+    contribute: Contribute,
+    places: Places,
 ) -> Runner:
     if isinstance(stage, TokenStage):
         return TokenRunner(stage, graph, team, contribute)
     if isinstance(stage, AttentionStage):
-        return AttentionRunner(stage, graph)
+        return AttentionRunner(stage, graph, places)
     if isinstance(stage, PaddedStage):
-        return PaddedRunner(stage, graph, manifest.max_length)
+        return PaddedRunner(stage, graph, manifest.max_length, places)
     assert isinstance(stage, SequenceStage)
     return SequenceRunner(graph)

@@ -133,6 +133,23 @@ class Settings(Strict):
     keep_alive_seconds: int = Field(
         75, ge=0, description="idle connection kept; above the balancer's own"
     )
+    drift_tokens: int = Field(
+        0,
+        ge=0,
+        description="tokens of a request that are looked at for drift of its inputs; 0: none",
+    )
+    otel_endpoint: str | None = Field(
+        None,
+        pattern=r"^https?://",
+        description="where OTLP/HTTP takes traces, without /v1/traces; without it they are off, "
+        "unless OTEL_EXPORTER_OTLP_ENDPOINT is set",
+    )
+    otel_ratio: float = Field(
+        0.01,
+        ge=0,
+        le=1,
+        description="share of the requests that are traced, of those whose caller does not say",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="least severe log line written"
     )

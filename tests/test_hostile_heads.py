@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 
 import httpx
@@ -83,3 +84,21 @@ def test_ten_kilobytes_of_any_header_harm_nothing(harmed: ServerProcess, header:
     assert answer.status_code < 500
     assert len(answer.text) < 500
     assert len(answer.headers.get("x-request-id", "")) < 200
+
+
+def test_what_never_became_a_request_is_counted(harmed: ServerProcess) -> None:
+    def refused() -> dict[str, float]:
+        page = httpx.get(f"{harmed.url}/metrics").text
+        found = re.findall(r'\nsumserve_requests_total\{code="(\d+)",model="",.*\} (\S+)', page)
+        return {code: float(count) for code, count in found}
+
+    before = refused()
+    for head in (b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\nX: " + b"x" * 70_000 + b"\r\n\r\n"):
+        with connect(harmed) as connection:
+            connection.sendall(head)
+            read_answer(connection)
+    after = refused()
+    assert {code: after[code] - before.get(code, 0) for code in ("400", "431")} == {
+        "400": 1,
+        "431": 1,
+    }

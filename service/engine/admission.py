@@ -50,15 +50,15 @@ class Admission:
         waiting = self._scheduler.waiting
         if full(load.requests + 1, load.own + 1, self._policy.queue_requests, load.clients):
             what = f"the queue holds {load.requests} requests, of {load.clients} clients"
-            seconds = self.seconds(waiting) / max(1, load.requests)
-            raise QueueFull(f"{what}; the limit is {self._policy.queue_requests}", seconds)
+            what = f"{what}; the limit is {self._policy.queue_requests}"
+            raise QueueFull(what, self.seconds(waiting) / max(1, load.requests), "requests")
         tokens, most = sum(waiting.values()), self._policy.queue_tokens
         own = self._scheduler.waiting_of(job.client) + job.cost
         if tokens and full(tokens + job.cost, own, most, load.clients):
             what = (
                 f"the queue holds {tokens} tokens; {job.cost} more would pass its limit of {most}"
             )
-            raise QueueFull(what, self.seconds({job.model: tokens + job.cost - most}))
+            raise QueueFull(what, self.seconds({job.model: tokens + job.cost - most}), "tokens")
         self._check_deadline(job, waiting, now, running)
 
     def _check_deadline(
@@ -72,6 +72,7 @@ class Admission:
             raise QueueFull(
                 f"{expected:.3g} seconds are expected until the answer; allowed are {allowed:.3g}",
                 expected - allowed,
+                "deadline",
             )
 
     def seconds(self, tokens: Mapping[str, int]) -> float:

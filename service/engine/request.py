@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,15 +14,20 @@ from service.pack import Array, Pack
 
 Outputs = dict[str, Array]  # output name -> (T, width) or (N, width)
 Task = Callable[[], Outputs]
+MOST_STEPS = 64  # that are kept of a request, for whoever traces it
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One request's outputs, in order of its sequences, and where its time went."""
+    """One request's outputs, in order of its sequences, and where its time went.
+
+    steps: when each of the steps that it rode in began, and its seconds; of many the first ones.
+    """
 
     outputs: Outputs
     queue_ms: float
     compute_ms: float
+    steps: Sequence[tuple[float, float]] = ()
 
 
 @dataclass(eq=False, slots=True)
@@ -36,6 +41,7 @@ class Request(Job):
     submitted: float = field(kw_only=True)
     started: float | None = None
     computed: float = 0.0
+    steps: list[tuple[float, float]] = field(default_factory=list)  # when they began, and seconds
     done: dict[int, Outputs] = field(default_factory=dict)  # by the first of their sequences
     missing: int = field(init=False)
     future: asyncio.Future[Answer] = field(default_factory=asyncio.Future)
@@ -48,6 +54,8 @@ class Request(Job):
         """A step it had a part in was run."""
         self.started = started if self.started is None else self.started
         self.computed += seconds
+        if len(self.steps) < MOST_STEPS:
+            self.steps.append((started, seconds))
 
     def settle(self, first: int, last: int, outputs: Outputs) -> None:
         """Sequences ``first..last`` (last excluded) are done."""
@@ -72,4 +80,5 @@ class Request(Job):
         outputs = first
         if others:
             outputs = {name: np.concatenate([d[name] for d in (first, *others)]) for name in first}
-        return Answer(outputs, (self.started - self.submitted) * 1e3, self.computed * 1e3)
+        queued = (self.started - self.submitted) * 1e3
+        return Answer(outputs, queued, self.computed * 1e3, self.steps)

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from service.bundle import Bundle, Golden, open_named
 from service.engine.cost import Costs
 from service.engine.prover import Proof
 from service.graph import Options
+from service.pack import Pack
 from service.session import Session
 from service.verification import check_golden
 from service.warming import warm
@@ -27,6 +30,11 @@ class Loaded:
     session: Session
     golden: Golden
     costs: Costs
+
+    @property
+    def usual(self) -> Pack:
+        """The golden inputs that are like those of training."""
+        return self.golden.pack.take(np.flatnonzero(self.golden.usual))
 
     @property
     def proof(self) -> Proof:
@@ -48,6 +56,7 @@ class Loader:
         error = check_golden(bundle, session, golden)
         costs = Costs.of(bundle.manifest)
         warm(session, golden.pack, costs, self.step_tokens)
+        session.places.clear()  # of requests there has been none
         what = bundle.manifest.name, bundle.manifest.version, self.options.device
         log.info("loaded %s/%s on %s, golden error %.1e", *what, error)
         return Loaded(bundle, session, golden, costs)

@@ -81,7 +81,7 @@ class Repository:
         before = self.catalog.versions(loaded.bundle.manifest.name)
         again = loaded.bundle.manifest.version in before or self._is_leaving(loaded.bundle.manifest)
         self._loads += again
-        served = Served(loaded.session, self._loads if again else 0)
+        served = Served(loaded.session, self._loads if again else 0, loaded.usual)
         self._engine.add(served.id, loaded.session, loaded.proof, loaded.costs)
         if replaced := self.catalog.add(served):
             self._retire(replaced)

@@ -65,7 +65,8 @@ class Memory:
         except TimeoutError as error:
             raise QueueFull(
                 f"requests in flight hold {held.others} bytes besides the {held.bytes} of this "
-                f"stream, which found no room for more within {seconds:g} seconds"
+                f"stream, which found no room for more within {seconds:g} seconds",
+                reason="memory",
             ) from error
 
     def _enough(self) -> bool:

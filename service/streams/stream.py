@@ -162,6 +162,7 @@ class Stream:
             self.decoding += time.perf_counter() - began
             for pack in packs:
                 self.tokens.add(pack)
+                self.service.drift.look(self.served, pack, whole=False)
             self._count()
             await self._pace(sum(pack.tokens for pack in packs))
 

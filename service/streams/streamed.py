@@ -13,7 +13,7 @@ from fastapi import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from service.access import SCOPE_KEY, note, note_model
+from service.access import SCOPE_KEY, note, note_error, note_model
 from service.application import Service
 from service.asking import asked_timeout, client
 from service.catalog import Served
@@ -42,6 +42,9 @@ class Streams:
         self.service, self._clients = service, Counter[str]()  # how many are open of each
         self.large: list[Memory] = []
         self.space = Space(own.spool_folder, own.max_spool_bytes, own.max_stream_spool_bytes)
+        service.metrics.ask("open_streams", "streams that are open", lambda: self.open)
+        about = "what streams keep between two passes, in memory and in files"
+        service.metrics.ask("spool_bytes", about, lambda: self.space.taken)
 
     @property
     def open(self) -> int:
@@ -64,7 +67,7 @@ class Streams:
         clients = len(self._clients.keys() | {client})
         if full(total, own + 1, most, clients):
             what = f"{self.open} streams are open, of {len(self._clients)} clients"
-            raise QueueFull(f"{what}; the limit is {most}")
+            raise QueueFull(f"{what}; the limit is {most}", reason="streams")
 
 
 class Streamed(Response):
@@ -167,10 +170,11 @@ class Streamed(Response):
         if not out.started:
             if upload.done or isinstance(error, ClientGone):
                 raise error  # it is answered as any other
-            note(self._request.scope, error=str(error))
+            note_error(self._request.scope, error)
             await out.refuse(error, upload)
             return
-        note(self._request.scope, status=error.status, error=str(error))
+        note(self._request.scope, status=error.status)
+        note_error(self._request.scope, error)
         if stream is not None and not isinstance(error, ClientGone):
             with suppress(ClientGone):
                 await out.write(stream.writer.error(str(error)))

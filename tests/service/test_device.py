@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from service.device import Device, misplaced
+from service.device import Device, misplaced, placed
 from service.errors import DeviceError
 
 
@@ -68,3 +68,10 @@ def test_nodes_elsewhere_are_named_but_for_those_that_compute_sizes() -> None:
     found = misplaced([there, elsewhere], "CUDAExecutionProvider")
     assert found == ["norm (TopK, CPUExecutionProvider)"]
     assert misplaced([there], "CUDAExecutionProvider") == []
+
+
+def test_nodes_are_counted_by_where_they_run() -> None:
+    node = Node("a", "MatMul")
+    parts = [Assigned("CUDA", (node, node)), Assigned("CPU", (node,)), Assigned("CUDA", (node,))]
+    assert placed(parts) == {"CUDA": 3, "CPU": 1}
+    assert not placed([])
