@@ -25,6 +25,7 @@ from service.repository.control import Control
 from service.repository.watch import Watch
 from service.routes import docs, explain, health, metrics, page, repository, v1, v2
 from service.routes.direct import Direct
+from service.rpc.start import beside
 from service.siblings import Siblings
 from service.tracing import Spans
 from service.whole import Whole
@@ -50,10 +51,11 @@ def create_app(
         await control.join()
         watching = asyncio.create_task(_watch(service, siblings, control))
         lag = Lag(service.metrics.late)
-        lag.start()
-        service.readiness.started = True
-        yield {REFUSED: service.metrics.refused}
-        lag.stop()
+        async with beside(service, whole, control, keys, spans):
+            lag.start()
+            service.readiness.started = True
+            yield {REFUSED: service.metrics.refused}
+            lag.stop()
         watching.cancel()
         service.repository.close()
         await service.engine.close()

@@ -18,16 +18,21 @@ from service.keys import Key, Keys, Role
 KEY = "sumserve.key"  # in a request's scope
 NAME = r"[^/]+"
 OF_MODEL = rf"/{NAME}(/versions/{NAME})?"
+CALL = r"/inference\.GRPCInferenceService/"
 OPEN = re.compile(
-    r"/v2/health/(live|ready)|/|/page/[a-z]+\.(css|js|svg)|/docs(/swagger-ui(-bundle\.js|\.css))?"
+    rf"/v2/health/(live|ready)|{CALL}Server(Live|Ready)"
+    r"|/|/page/[a-z]+\.(css|js|svg)|/docs(/swagger-ui(-bundle\.js|\.css))?"
 )
 CLIENTS = re.compile(
     rf"/v1/models({OF_MODEL}(/(predict|stream|explain))?)?"
     rf"|/v2|/v2/models/stats|/v2/models{OF_MODEL}(/(infer|ready|config|stats))?"
     r"|/v2/repository/index|/metrics|/openapi\.json"
+    rf"|{CALL}(ServerMetadata|RepositoryIndex|Model(Ready|Metadata|Infer|Config|Statistics))"
 )
-ADMINS = re.compile(rf"/v2/repository/models/{NAME}/(load|unload)")
-CLOSED = "what is served is not changed over HTTP here: the server has no key of the role admin"
+ADMINS = re.compile(
+    rf"/v2/repository/models/{NAME}/(load|unload)|{CALL}RepositoryModel(Load|Unload)"
+)
+CLOSED = "what is served is not changed from outside: the server has no key of the role admin"
 
 
 def role(path: str) -> Role | None:

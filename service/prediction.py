@@ -39,13 +39,25 @@ async def respond(
     with service.bodies.holding() as held:
         body = await service.bodies.receive(request, held)
         tracing.part(request.scope, "receive", started, time.perf_counter())
-        with service.catalog.find(name, version) as served:
-            note_model(request.scope, served.manifest)
-            try:
-                return await _answered(service, wire, request, served, body)
-            except ServiceError:
-                service.statistics.failed(served.id, time.perf_counter() - started)
-                raise
+        return await respond_to(service, wire, request, (name, version), body, started)
+
+
+async def respond_to(
+    service: Service,
+    wire: Wire,
+    request: Request,
+    model: tuple[str, str | None],
+    body: bytes | bytearray,
+    started: float,
+) -> Response:
+    """The same of a body that is there. model: name and version; started: when it was begun."""
+    with service.catalog.find(*model) as served:
+        note_model(request.scope, served.manifest)
+        try:
+            return await _answered(service, wire, request, served, body)
+        except ServiceError:
+            service.statistics.failed(served.id, time.perf_counter() - started)
+            raise
 
 
 async def _answered(

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 from starlette.types import Scope
@@ -58,6 +59,13 @@ def leaving(scope: Scope) -> Iterator[Left]:
             task.uncancel()
 
 
+def leave(state: dict[str, Any]) -> None:
+    """The client of the request with that state has left: whoever answers it is told."""
+    state[GONE] = True
+    if LEFT in state:
+        state[LEFT]()
+
+
 class Protocol(HttpToolsProtocol):
     """A connection. What it cannot read as HTTP it answers as JSON, and closes."""
 
@@ -77,10 +85,7 @@ class Protocol(HttpToolsProtocol):
         self._stop_waiting()
         super().connection_lost(exc)
         if self.cycle is not None and not self.cycle.response_complete:
-            state = self.cycle.scope["state"]
-            state[GONE] = True
-            if LEFT in state:
-                state[LEFT]()
+            leave(self.cycle.scope["state"])
 
     def data_received(self, data: bytes) -> None:
         """Refuse a head, or trailers, that do not end."""

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
+
+LAST_STEP_SECONDS = 30  # after the drain: for the steps that run, and for writing answers
 
 
 @dataclass(slots=True)
 class Readiness:
     """Not ready until started, while a model fails, and never again once draining.
 
-    failing: model -> why; stuck: why the device's thread cannot be had back, if so.
+    failing: model -> why; stuck: why the device's thread cannot be had back, if so; leaving: set
+    once nothing new is taken.
     """
 
     started: bool = False
     draining: bool = False
     failing: dict[str, str] = field(default_factory=dict)
     stuck: str = ""
+    leaving: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def ready(self) -> bool:

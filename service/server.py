@@ -26,10 +26,11 @@ from service.errors import StartupError
 from service.graph import Options
 from service.keys import load_keys
 from service.protocol import Protocol
-from service.readiness import Readiness
+from service.readiness import LAST_STEP_SECONDS, Readiness
 from service.repository.folder import Folder
 from service.repository.loading import Loader
 from service.repository.repository import Repository
+from service.rpc.start import check
 from service.runtime import Threads
 from service.settings import Settings
 from service.siblings import Siblings
@@ -38,13 +39,13 @@ from service.tracing import tracing
 
 CANNOT_START = 3  # uvicorn's exit code when it cannot listen
 GC_THRESHOLDS = (10_000, 20, 50)  # requests leave many objects and hardly a cycle
-LAST_STEP_SECONDS = 30  # after the drain: for the steps that run, and for writing answers
 
 log = logging.getLogger("sumserve.server")
 
 
 def serve(settings: Settings) -> None:
     """Serve until told to stop. Raises StartupError when a bundle or a setting is at fault."""
+    check(settings)
     if settings.workers > 1:
         drain_seconds = settings.grace_seconds + settings.drain_seconds + LAST_STEP_SECONDS
         supervise(settings, work, drain_seconds)
@@ -167,6 +168,7 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop listening and finish what is in flight, within the drain."""
         listening.leave(sockets or ())
+        self._readiness.leaving.set()
         async with asyncio.TaskGroup() as tasks:
             closing = tasks.create_task(self._close_engine())
             await super().shutdown(sockets)

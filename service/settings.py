@@ -31,6 +31,9 @@ class Settings(Strict):
     )
     host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
     port: int = Field(8080, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    grpc_port: int = Field(
+        0, ge=0, le=65535, description="port to listen on for gRPC, besides HTTP's; 0: none"
+    )
     device: str = Field(
         "cpu",
         pattern=f"{NAMES}|^{EACH}$",

@@ -37,6 +37,7 @@ MOST_QUEUED = 16_384  # spans on their way; those above are dropped
 CLOSE_SECONDS = 5.0  # to send what is left in
 MOST_PATH = 200  # characters of a path that are told
 OF_MODEL = re.compile(r"/v([12])/models/[^/]+(/versions/[^/]+)?(/[a-z]+)?")
+CALLS = "/inference.GRPCInferenceService/"  # no method but those there are comes so far
 FIELDS = (
     *("request_id", "model", "version", "verification", "tokens", "sequences", "passes"),
     *("spool_bytes", "queue_ms", "compute_ms", "decode_ms", "encode_ms", "reason", "error"),
@@ -136,6 +137,8 @@ def _context(parent: TraceContext | None) -> Context:
 
 def _route(path: str) -> str:
     """A path without what clients choose in it; "" for those that say little."""
+    if path.startswith(CALLS):
+        return path
     found = OF_MODEL.fullmatch(path)
     if not found:
         return ""

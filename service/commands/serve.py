@@ -7,6 +7,7 @@ Every setting is a flag, an environment variable, and a line of sumserve.toml (o
 file); the flag wins, then the variable. --print-config shows all of them. A bad or unknown setting,
 or a bundle that is corrupted or misses its golden outputs, stops the start with one line.
 With --workers several processes serve behind one port, and one that dies is started again.
+With --grpc-port the Open Inference Protocol is served over gRPC too, on a port of its own.
 On SIGTERM the server stops being ready, serves on for --grace-seconds, then finishes what is in
 flight, for --drain-seconds at most.
 """

@@ -74,6 +74,11 @@ async def _read(service: Service, request: Request, kind: type[Any]) -> Any:
     try:
         return kind.model_validate_json(body or b"{}")
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "body"
-        raise BadRequest(f"{where}: {first['msg']}") from error
+        raise refused(error) from error
+
+
+def refused(error: ValidationError) -> BadRequest:
+    """What is wrong with a request first."""
+    first = error.errors()[0]
+    where = ".".join(map(str, first["loc"])) or "body"
+    return BadRequest(f"{where}: {first['msg']}")

@@ -5,7 +5,7 @@ A wire is a function that reads a body; what it returns knows how to write the a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -20,7 +20,7 @@ from service.wires import arrow_answer, json_answer, oip_answer, oip_fields
 from service.wires.arrow_sequences import ArrowSequences
 from service.wires.document import Document
 from service.wires.json_sequences import JsonSequences
-from service.wires.oip_request import read
+from service.wires.oip_request import OipRequest, Wanted, read
 from service.wires.oip_sequences import OipSequences
 from service.wires.validation import Limits, admit
 
@@ -64,15 +64,25 @@ def predict(body: Body, headers: Headers, manifest: Manifest, limits: Limits) ->
 
 
 def infer(body: Body, headers: Headers, manifest: Manifest, limits: Limits) -> Exchange:
-    """A request of the Open Inference Protocol."""
+    """A request of the Open Inference Protocol, over HTTP."""
     header = headers.get(oip_answer.HEADER.lower())
     request = read(body, header, manifest, limits)
+    return exchanged(request, manifest, limits, oip_answer.encode)
+
+
+Encode = Callable[
+    [OipRequest, Sequence[Wanted], OipSequences, Manifest, Outputs], tuple[bytes, Headers]
+]
+
+
+def exchanged(request: OipRequest, manifest: Manifest, limits: Limits, encode: Encode) -> Exchange:
+    """A request of that protocol, read in whatever form. encode: writes the answer in the same."""
     wanted = oip_answer.wanted(request, manifest)
     form = OipSequences(request.inputs, request.parameters, manifest, limits)
     pack = admit(form, manifest, limits)
 
     def answer(outputs: Outputs, _: Mapping[str, Any]) -> Reply:
-        return Reply(*oip_answer.encode(request, wanted, form, manifest, outputs))
+        return Reply(*encode(request, wanted, form, manifest, outputs))
 
     parameters = request.parameters
     return Exchange(pack, answer, oip_fields.timeout(parameters), oip_fields.priority(parameters))

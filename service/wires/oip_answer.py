@@ -43,8 +43,7 @@ def encode(
     outputs: Mapping[str, Array],
 ) -> tuple[bytes, dict[str, str]]:
     """The body and headers of a response. outputs: name -> (T, width) or (N, width)."""
-    described = {output.name: output for output in manifest.outputs}
-    tensors = [_tensor(one, described[one.name], outputs[one.name], form) for one in asked]
+    tensors = tensors_of(asked, form, manifest, outputs)
     raw = [to_bytes(t) for t, one in zip(tensors, asked, strict=True) if one.binary]
     left = iter(raw)
     head: dict[str, Any] = {"model_name": manifest.name, "model_version": manifest.version}
@@ -58,6 +57,14 @@ def encode(
     if not any(one.binary for one in asked):
         return body, {"Content-Type": JSON}
     return b"".join((body, *raw)), {"Content-Type": BINARY, HEADER: str(len(body))}
+
+
+def tensors_of(
+    asked: Sequence[Wanted], form: OipSequences, manifest: Manifest, outputs: Mapping[str, Array]
+) -> list[Tensor]:
+    """The outputs that are asked for, in the form of the inputs."""
+    described = {output.name: output for output in manifest.outputs}
+    return [_tensor(one, described[one.name], outputs[one.name], form) for one in asked]
 
 
 def _field(tensor: Tensor, raw: bytes | memoryview | None) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -49,7 +49,11 @@ def shape(given: Mapping[str, Any], where: str) -> list[int]:
     """1 to MOST_AXES dimensions."""
     if "shape" not in given:
         raise BadRequest(f"{where}: missing field 'shape'")
-    sizes = listed(given["shape"], f"{where}: shape", "integers")
+    return dimensions(listed(given["shape"], f"{where}: shape", "integers"), where)
+
+
+def dimensions(sizes: Sequence[Any], where: str) -> list[int]:
+    """1 to MOST_AXES of them."""
     if not 1 <= len(sizes) <= MOST_AXES:
         raise BadRequest(f"{where}: shape has {len(sizes)} dimensions, not 1 to {MOST_AXES}")
     found = [_dimension(size, where) for size in sizes]
@@ -72,9 +76,14 @@ def parameters(value: Any, where: str) -> dict[str, Scalar]:
     for key, one in found.items():
         if one is None or isinstance(one, simdjson.Array | simdjson.Object):
             raise BadRequest(f"{where}: parameter {quoted(key, 40)} cannot be {kind(one)}")
-        if key.startswith("shared_memory"):
-            raise BadRequest(f"{where}: shared memory is not offered; send and receive the data")
+        check_offered(key, where)
     return found
+
+
+def check_offered(key: str, where: str) -> None:
+    """BadRequest for a parameter of an extension that is not offered."""
+    if key.startswith("shared_memory"):
+        raise BadRequest(f"{where}: shared memory is not offered; send and receive the data")
 
 
 def binary_size(given: Parameters, has_data: bool, where: str) -> int | None:

@@ -17,9 +17,11 @@ from hypothesis import strategies as st
 from service.errors import BadRequest
 from service.manifest import Manifest
 from service.pack import Array, Pack
+from service.rpc import wire as rpc
 from service.wires.arrow_sequences import ArrowSequences
 from service.wires.validation import Limits, admit
 from tests.service.fakes import EVENTS
+from tests.service.rpc.asking import infer_request
 from tests.service.wires import oip
 from tests.service.wires.test_json_sequences import pack as json_pack
 
@@ -74,10 +76,21 @@ def from_oip_json(rows: Rows) -> Pack:
     return oip.pack(oip.as_json(tensors(rows)), None, OF, LIMITS)
 
 
+def from_grpc(rows: Rows, raw: bool = True) -> Pack:
+    body = infer_request(tensors(rows), raw).SerializeToString()
+    return rpc.infer(body, {}, OF, LIMITS).pack
+
+
+def from_grpc_listed(rows: Rows) -> Pack:
+    return from_grpc(rows, raw=False)
+
+
 WIRES: dict[str, Callable[[Rows], Pack]] = {
     "arrow": from_arrow,
     "oip json": from_oip_json,
     "oip binary": from_oip_binary,
+    "grpc raw": from_grpc,
+    "grpc listed": from_grpc_listed,
 }
 
 
