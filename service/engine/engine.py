@@ -16,12 +16,12 @@ from service.engine.admission import Admission
 from service.engine.cost import Costs
 from service.engine.executor import Executor
 from service.engine.guard import PATIENCE, Guard
-from service.engine.job import DEFAULT_PRIORITY, Step
+from service.engine.job import DEFAULT_PRIORITY, Job, Step
 from service.engine.observer import Observer
 from service.engine.open import Open
 from service.engine.policy import Policy
 from service.engine.prover import Proof
-from service.engine.request import Answer, Request, Task
+from service.engine.request import Answer, Request, Task, riders
 from service.engine.roster import Roster
 from service.engine.runner import Outcome, Result, Runner
 from service.engine.scheduler import Scheduler
@@ -93,8 +93,7 @@ class Engine:
         now, timeout = self._clock(), self._policy.timeout if timeout is None else timeout
         about = (model, pack.lengths.tolist(), client, priority, self._roster.passes[model])
         request = Request(*about, deadline=now + timeout, work=pack, submitted=now)
-        load, busy = self._open.load(client), self._executor.busy(now)
-        self._admission.check(request, load, now, busy)
+        self.admit(request)
         timer = None
         if not math.isinf(timeout):
             timer = asyncio.get_running_loop().call_later(timeout, request.expire, timeout)
@@ -125,6 +124,11 @@ class Engine:
         finally:
             self._tasks -= 1
 
+    def admit(self, job: Job) -> None:
+        """Raise QueueFull where a job finds no room, or would not be done by its deadline."""
+        now = self._clock()
+        self._admission.check(job, self._open.load(job.client), now, self._executor.busy(now))
+
     @property
     def requests(self) -> int:
         """How many wait or run."""
@@ -142,7 +146,7 @@ class Engine:
         """Refuse new requests, fail what is in no step, and let steps end, within their time."""
         self._closed = True
         self._guard.close()
-        riding = {request for step in self._executor.steps for request in _requests(step)}
+        riding = {request for step in self._executor.steps for request in riders(step)}
         error = NotServing("the server shut down before this request was run")
         for request in set(self._open) - riding:
             self._fail(request, error)
@@ -203,7 +207,7 @@ class Engine:
             self._settle(step, outcome())
         except Exception as error:  # a mistake of ours: the engine goes on all the same
             log.exception("a step of %s was lost", step.model, exc_info=error)
-            for request in _requests(step):
+            for request in riders(step):
                 self._fail(request, StepFailed("internal error; the server's log has it"))
         self._guard.ran()
         self._soon()
@@ -214,7 +218,7 @@ class Engine:
         self._scheduler.budget.learn(outcome.exhausted)
         for observer in self.observers:
             observer.ran(step, outcome)
-        for request in _requests(step):
+        for request in riders(step):
             request.rode(outcome.started, outcome.seconds)
         for part, result in zip(step.parts, outcome.results, strict=True):
             self._bring(part.job, part.first, part.last, result)
@@ -241,9 +245,3 @@ class Engine:
         """What was started of requests that nobody awaits is let go, in its turn."""
         if not self._closed:
             self._executor.forget()
-
-
-def _requests(step: Step) -> set[Request]:
-    """Whose tokens a step has."""
-    jobs = [part.job for part in step.parts] + ([step.chunk.long.job] if step.chunk else [])
-    return {job for job in jobs if isinstance(job, Request)}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from service.engine.job import Job
+from service.engine.job import Job, Step
 from service.errors import DeadlinePassed
 from service.pack import Array, Pack
 
@@ -82,3 +82,9 @@ class Request(Job):
             outputs = {name: np.concatenate([d[name] for d in (first, *others)]) for name in first}
         queued = (self.started - self.submitted) * 1e3
         return Answer(outputs, queued, self.computed * 1e3, self.steps)
+
+
+def riders(step: Step) -> set[Request]:
+    """Whose tokens a step has."""
+    jobs = [part.job for part in step.parts] + ([step.chunk.long.job] if step.chunk else [])
+    return {job for job in jobs if isinstance(job, Request)}

@@ -11,8 +11,9 @@ import numpy as np
 
 from service.catalog import Served
 from service.engine.engine import Engine
+from service.engine.job import Job
 from service.engine.request import Outputs
-from service.errors import DeadlinePassed, QueueFull
+from service.errors import DeadlinePassed
 from service.explain.found import Found
 from service.explain.omissions import ANSWER, CONTRIBUTION, UNITS, Omissions
 from service.manifest import Output
@@ -72,7 +73,8 @@ class Pooled:
 
     async def run(self, client: str, timeout: float) -> Found:
         """Raises QueueFull, DeadlinePassed, and what the engine does."""
-        self._check_queue(timeout)
+        about = self.model, [self.run_tokens], client
+        self.engine.admit(Job(*about, deadline=self.clock() + timeout))
         queue_ms: float | None = None
         try:
             async with asyncio.timeout(timeout) as limit:
@@ -125,18 +127,3 @@ class Pooled:
             most[kind] = max(most[kind] // 2, FEWEST)
         elif seconds < BRIEF * self._seconds:
             most[kind] = min(most[kind] * 2, MOST_TOKENS)
-
-    def _check_queue(self, timeout: float) -> None:
-        """As a prediction of so many tokens would be: QueueFull where there is no room or time."""
-        engine, own = self.engine, self.settings
-        waiting, seconds = sum(engine.queued().values()), engine.queued_seconds()
-        if engine.requests >= own.queue_requests:
-            what = f"the queue holds {engine.requests} requests"
-            raise QueueFull(f"{what}; the limit is {own.queue_requests}", seconds)
-        if waiting and waiting + self.run_tokens > own.queue_tokens:
-            what = f"the queue holds {waiting} tokens; {self.run_tokens} more would pass its limit"
-            raise QueueFull(f"{what} of {own.queue_tokens}", seconds)
-        expected = seconds + engine.costs[self.model].steps.seconds(self.run_tokens)
-        if waiting and expected > timeout:
-            what = f"{expected:.3g} seconds are expected until the answer"
-            raise QueueFull(f"{what}; allowed are {timeout:.3g}", expected - timeout)

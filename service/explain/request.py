@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from fastapi import Request
 from starlette.responses import Response
 
+from service import tracing
 from service.access import note, note_model
 from service.application import Service
 from service.asking import asked_timeout, client
@@ -42,6 +43,7 @@ async def explain(
     started = time.perf_counter()
     with service.bodies.holding() as held:
         body = await service.bodies.receive(request, held)
+        tracing.part(request.scope, "receive", started, time.perf_counter())
         with service.catalog.find(name, version) as served:
             note_model(request.scope, served.manifest)
             try:
@@ -79,7 +81,11 @@ class Asked:
         rows = (*found.outputs.values(), *found.without.values())
         large = sum(one.nbytes for one in rows) > LARGE_BYTES
         reply = await self._call(large, self._reply, outputs, pack, found, usage)
-        self._count(found, usage, decoded - begun, time.perf_counter() - returned)
+        ended = time.perf_counter()
+        for part in ("decode", begun, decoded), ("run", decoded, returned), ("encode", returned, ended):
+            tracing.part(self.request.scope, *part)
+        self.service.drift.look(self.served, pack)
+        self._count(found, usage, decoded - begun, ended - returned)
         return reply
 
     def _way(self, outputs: tuple[Output, ...], pack: Pack) -> Pooled | Reruns:

@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.engine.cost import Costs
+from service.engine.job import Job
 from service.engine.request import Answer
 from service.errors import QueueFull, StepFailed
 from service.explain.omissions import ANSWER, CONTRIBUTION, Omissions
 from service.explain.pooled import Pooled
 from service.manifest import Output
 from service.settings import Settings
-from tests.service.fakes import manifest
 
 OUTPUTS = (Output(name="y", per="sequence", width=1),)
 
@@ -54,16 +53,15 @@ class Bits(Omissions):
 class Engine:
     """Runs tasks as they come."""
 
-    def __init__(self, waiting: int = 0, requests: int = 0, seconds: float = 0.0) -> None:
-        self.costs = {"m": Costs.of(manifest("m"))}
+    def __init__(self, room: int = 1000) -> None:
         self.tasks: list[tuple[int, str]] = []
-        self._waiting, self.requests, self._seconds = waiting, requests, seconds
+        self.asked: list[tuple[str, int, float]] = []
+        self._room = room
 
-    def queued(self) -> dict[str, int]:
-        return {"m": self._waiting}
-
-    def queued_seconds(self) -> float:
-        return self._seconds
+    def admit(self, job: Job) -> None:
+        self.asked.append((job.client, job.cost, job.deadline))
+        if job.cost > self._room:
+            raise QueueFull("full")
 
     async def advance(
         self, model: str, tokens: int, task: Callable[[], Any], client: str
@@ -103,22 +101,10 @@ def test_what_fails_ends_it() -> None:
     assert len(engine.tasks) == 2
 
 
-@pytest.mark.parametrize(
-    ("engine", "message"),
-    [
-        (Engine(requests=9), "the queue holds 9 requests; the limit is 9"),
-        (Engine(waiting=95), "the queue holds 95 tokens; 10 more would pass its limit of 100"),
-        (Engine(waiting=1, seconds=99), "99 seconds are expected until the answer; allowed are 60"),
-    ],
-)
-def test_a_full_queue_takes_none(engine: Engine, message: str) -> None:
-    made = pooled(engine, Clock(), queue_requests=9, queue_tokens=100)
-    with pytest.raises(QueueFull, match=message):
-        asyncio.run(made.run("me", 60))
+def test_a_full_queue_takes_none() -> None:
+    engine, clock = Engine(room=29), Clock()
+    clock.now = 5.0
+    with pytest.raises(QueueFull):
+        asyncio.run(pooled(engine, clock, tokens=30).run("me", 60))
+    assert engine.asked == [("me", 30, 65.0)]
     assert not engine.tasks
-
-
-def test_an_empty_queue_takes_one_of_any_size() -> None:
-    engine = Engine()
-    asyncio.run(pooled(engine, Clock(), tokens=1000, queue_tokens=100).run("me", 60))
-    assert engine.tasks
