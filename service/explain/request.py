@@ -82,8 +82,10 @@ class Asked:
         large = sum(one.nbytes for one in rows) > LARGE_BYTES
         reply = await self._call(large, self._reply, outputs, pack, found, usage)
         ended = time.perf_counter()
-        for part in ("decode", begun, decoded), ("run", decoded, returned), ("encode", returned, ended):
-            tracing.part(self.request.scope, *part)
+        scope = self.request.scope
+        tracing.part(scope, "decode", begun, decoded)
+        tracing.part(scope, "run", decoded, returned)
+        tracing.part(scope, "encode", returned, ended)
         self.service.drift.look(self.served, pack)
         self._count(found, usage, decoded - begun, ended - returned)
         return reply
