@@ -15,6 +15,7 @@ from service import schema
 from service.access import AccessLog
 from service.application import Service
 from service.complaint import on_bug, on_http_error, on_service_error
+from service.cors import shared
 from service.description import describe
 from service.errors import ServiceError
 from service.gate import Gate
@@ -77,7 +78,7 @@ def create_app(
     app.add_exception_handler(ServiceError, on_service_error)
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(Exception, on_bug)
-    gated = Gate(Direct(app, service), keys)
+    gated = shared(Gate(Direct(app, service), keys), service.settings.cors_origins)
     return AccessLog(gated, service.readiness, service.metrics.request, spans)
 
 

@@ -34,6 +34,12 @@ class Settings(Strict):
     grpc_port: int = Field(
         0, ge=0, le=65535, description="port to listen on for gRPC, besides HTTP's; 0: none"
     )
+    cors_origins: str | None = Field(
+        None,
+        pattern=r"^(\*|https?://[^\s/,]+(,https?://[^\s/,]+)*)$",
+        description="origins of pages that may ask besides the server's own, with commas between; "
+        "*: any; without it none",
+    )
     device: str = Field(
         "cpu",
         pattern=f"{NAMES}|^{EACH}$",
