@@ -20,7 +20,7 @@ from service.errors import ClientGone, SlowBody, TooLarge
 from service.protocol import GONE, leave
 from service.rpc.status import CODES
 
-ASKED = {*KEYS, "x-request-id", "traceparent", "tracestate"}  # what of a call's metadata is passed on
+ASKED = {*KEYS, "x-request-id", "traceparent", "tracestate"}  # of a call's metadata, passed on
 ANSWERED = {b"x-request-id", b"x-model", b"x-model-verification", b"retry-after"}  # and back
 SHORTEST = 1e-6  # seconds of a deadline that has passed: of one there are none
 
