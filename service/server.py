@@ -13,7 +13,7 @@ from types import FrameType
 
 import uvicorn
 
-from service import listening
+from service import heap, listening
 from service.api import create_app
 from service.application import Service
 from service.board import Board, share
@@ -45,6 +45,7 @@ log = logging.getLogger("sumserve.server")
 
 def serve(settings: Settings) -> None:
     """Serve until told to stop. Raises StartupError when a bundle or a setting is at fault."""
+    heap.settle()
     check(settings)
     if settings.workers > 1:
         drain_seconds = settings.grace_seconds + settings.drain_seconds + LAST_STEP_SECONDS
@@ -56,6 +57,7 @@ def serve(settings: Settings) -> None:
 
 def work(place: Place, ready: Ready) -> None:
     """Serve as one of several workers."""
+    heap.settle()
     settings = place.settings.of_worker(place.index)
     about = place.index, settings.workers
     own = Threads.start(share(settings))
