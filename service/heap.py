@@ -21,4 +21,5 @@ def settle() -> bool:
     except (OSError, AttributeError):
         return False
     wanted = {MMAP_THRESHOLD: LARGE, TRIM_THRESHOLD: LARGE, ARENA_MAX: HEAPS}
-    return all([mallopt(what, value) for what, value in wanted.items()])
+    done = [mallopt(what, value) for what, value in wanted.items()]
+    return all(done)
