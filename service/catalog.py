@@ -137,7 +137,7 @@ class Catalog:
 
     def remove(self, served: Served) -> None:
         """From now on requests do not find it."""
-        versions = self._models[served.manifest.name]
-        del versions[served.manifest.version]
-        if not versions:
-            del self._models[served.manifest.name]
+        name, version = served.manifest.name, served.manifest.version
+        left = {key: own for key, own in self._models[name].items() if key != version}
+        every = self._models | {name: left}  # others may be going through the old ones
+        self._models = {key: own for key, own in every.items() if own}

@@ -10,15 +10,14 @@ import hashlib
 import hmac
 import json
 import secrets
-import time
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from service.columns import Name, Sha256, Strict
 from service.errors import Forbidden, QueueFull, SettingsError, Unauthorized
@@ -42,11 +41,25 @@ class Entry(Strict):
     burst_tokens: Annotated[float, Field(gt=0)] | None = None
     expires: date | None = None
 
+    @model_validator(mode="after")
+    def _limited(self) -> Self:
+        if self.burst_tokens and not self.tokens_per_second:
+            raise ValueError("burst_tokens limits nothing without tokens_per_second")
+        return self
+
 
 class File(Strict):
     """The whole file."""
 
     keys: dict[Name, Entry] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        names: dict[str, str] = {}
+        for name, entry in self.keys.items():
+            if (other := names.setdefault(entry.sha256, name)) != name:
+                raise ValueError(f"{other} and {name} have the same key")
+        return self
 
 
 @dataclass(slots=True)
@@ -105,7 +118,7 @@ class Keys:
         self,
         entries: Mapping[str, Entry],
         workers: int = 1,
-        today: Callable[[], date] = lambda: date.fromtimestamp(time.time()),
+        today: Callable[[], date] = lambda: datetime.now(UTC).date(),
     ) -> None:
         """workers: that share each key's rate."""
         self._today = today
@@ -148,7 +161,8 @@ def _parsed(text: str, where: str) -> dict[str, Entry]:
     except ValidationError as error:
         first = error.errors()[0]
         what = ".".join(map(str, first["loc"][1:]))
-        raise SettingsError(f"{where}: {what}: {first['msg']}") from error
+        said = first["msg"].removeprefix("Value error, ")
+        raise SettingsError(": ".join(part for part in (where, what, said) if part)) from error
     except ValueError as error:
         raise SettingsError(f"{where}: {error}") from error
 

@@ -17,6 +17,7 @@ from service.asking import asked_timeout, client
 from service.catalog import Served
 from service.checks import not_finite
 from service.encoding import WINDOWS, deflate
+from service.engine.job import cost
 from service.engine.request import Answer, Outputs
 from service.errors import BadRequest, ClientGone, ServiceError
 from service.gate import KEY
@@ -71,7 +72,7 @@ async def _answered(
     exchange = await _call(service, large, wire, body, headers, manifest, service.limits)
     decoded = time.perf_counter()
     if key := request.scope.get(KEY):
-        key.take(exchange.pack.tokens, decoded)
+        key.take(sum(map(cost, exchange.pack.lengths.tolist())), decoded)
     answer = await _run(service, request, headers, served, exchange)
     returned = time.perf_counter()
     usage = _usage(answer, exchange)

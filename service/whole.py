@@ -33,13 +33,14 @@ class Whole:
 
     async def statistics(self, models: Iterable[Manifest]) -> list[Any]:
         """Of these models, all workers together. NotServing where one does not answer."""
+        names = [f"{own.name}/{own.version}" for own in models]
         others = await self._siblings.ask("statistics")
         for worker, answer in others.items():
             if _said(answer) is None:
                 raise NotServing(f"worker {worker} does not answer, whose counts belong to the sum")
         everyone = [await self._statistics(), *others.values()]
-        names = [f"{own.name}/{own.version}" for own in models]
-        return [summed([of[name] for of in everyone if name in of]) for name in names]
+        counted = [[of[name] for of in everyone if name in of] for name in names]
+        return [summed(own) for own in counted if own]  # some may have gone meanwhile
 
     async def reason(self) -> str:
         """Why the server is not ready, if so. It is when each of its workers is, but for those that

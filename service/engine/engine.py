@@ -74,6 +74,7 @@ class Engine:
         self._guard.forget(model)
         await self._executor.ended(PATIENCE * self._policy.step_seconds)
         self._forget()
+        self._guard.forget(model)  # again: what has just ended may have been doubted
         self._roster.remove(model)
 
     async def predict(

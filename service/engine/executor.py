@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -32,7 +33,8 @@ class Executor:
         self._runner, self._brief, self._costs = runner, brief, costs
         self._deliver = deliver
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="runner")
-        self._submitted = 0  # that have not come back
+        self._submitted: set[Future[Any]] = set()  # that have not come back
+        self._came_back = asyncio.Event()  # one of them has
         self._running: dict[asyncio.Future[Outcome], Step] = {}
         self._free = 0.0  # when the step that runs began
 
@@ -51,10 +53,11 @@ class Executor:
 
     def submit(self, function: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
         """Call it on the thread, in its turn; until then no step runs on the loop."""
-        future = asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
-        self._submitted += 1
-        future.add_done_callback(self._returned)
-        return future
+        loop, future = asyncio.get_running_loop(), self._thread.submit(function, *args)
+        self._submitted.add(future)
+        # By what the thread does: whoever waits may have been cancelled before it is over.
+        future.add_done_callback(partial(self._returned, loop))
+        return asyncio.wrap_future(future)
 
     def busy(self, now: float) -> float:
         """Seconds until the steps that were handed over are done, as expected."""
@@ -71,9 +74,13 @@ class Executor:
             self._runner.forget()
 
     async def ended(self, seconds: float) -> None:
-        """Wait for the steps that run, but no longer than that."""
-        if self._running:
-            await asyncio.wait(self._running, timeout=seconds)
+        """Wait for whatever the thread has been given so far, but no longer than that."""
+        given = set(self._submitted)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while given & self._submitted:
+                    self._came_back.clear()
+                    await self._came_back.wait()
 
     def close(self) -> None:
         """Take nothing more."""
@@ -85,8 +92,15 @@ class Executor:
         self._running[future] = step
         future.add_done_callback(partial(self._back, step))
 
-    def _returned(self, _: asyncio.Future[Any]) -> None:
-        self._submitted -= 1
+    def _returned(self, loop: asyncio.AbstractEventLoop, future: Future[Any]) -> None:
+        """In the thread."""
+
+        def told() -> None:
+            self._submitted.discard(future)
+            self._came_back.set()
+
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(told)
 
     def _back(self, step: Step, future: asyncio.Future[Outcome]) -> None:
         """From the thread."""

@@ -86,9 +86,10 @@ class Runner:
     def stop(self, running: Running) -> bool:
         """From another thread: give it up, if it is what runs."""
         with self._turn:
-            if running is not self.running:
+            session = self._sessions.get(running.model)
+            if running is not self.running or session is None:
                 return False
-            self._sessions[running.model].stop()
+            session.stop()
             self._stopped = True
             return True
 

@@ -4,6 +4,7 @@ it.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -11,6 +12,8 @@ from collections.abc import Callable
 from service.engine.runner import Running
 
 LOOKS = 10  # in the time that anything may take
+
+log = logging.getLogger("sumserve.engine")
 
 
 class Watch:
@@ -42,4 +45,10 @@ class Watch:
                 known, told = running, 0
             if running and time.monotonic() - running.since >= self._seconds * (told + 1):
                 told += 1
-                self._late(running, told)
+                self._tell(running, told)
+
+    def _tell(self, running: Running, times: int) -> None:
+        try:
+            self._late(running, times)
+        except Exception:  # whatever it is, what runs after this is watched, too
+            log.exception("what takes too long could not be stopped")

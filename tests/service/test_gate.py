@@ -102,6 +102,16 @@ def test_without_an_admin_s_key_nothing_is_changed(known: Keys | None) -> None:
     assert "no key of the role admin" in answer.json()["error"]
 
 
+@pytest.mark.parametrize("known", [None, BOTH])
+@pytest.mark.parametrize("end", ["%0A", "%0D", "%0A%0A", "%00", "%E2%80%A8"])
+def test_a_path_with_what_cannot_be_printed_is_for_nobody(known: Keys | None, end: str) -> None:
+    served = service()
+    asked = Client(create_app(served, keys=known))
+    for path in ("/v2/repository/models/ids/unload", LOAD, "/v1/models"):
+        assert asked.post(path + end, headers=bearer("secret")).status_code == 403
+    assert served.catalog.find("ids")
+
+
 def test_a_rate_is_the_key_s() -> None:
     hashed = hashlib.sha256(b"secret").hexdigest()
     entry = Entry(sha256=hashed, tokens_per_second=1, burst_tokens=3)

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import date
+import time
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,24 @@ def test_a_key_is_of_no_use_after_its_last_day_nor_for_another_role() -> None:
         KEYS.check("master", "client")
 
 
+@pytest.mark.parametrize("zone", ["UTC", "EAST-14", "WEST+12"])
+def test_days_are_those_of_utc_wherever_the_server_is(
+    zone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        today = datetime.now(UTC).date()
+        days = {"new": today, "old": today - timedelta(days=1)}
+        known = Keys({name: entry(name, expires=day) for name, day in days.items()})
+        assert known.check("new", "client").name == "new"
+        with pytest.raises(Unauthorized, match="expired"):
+            known.check("old", "client")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
 def test_a_rate_is_used_up_and_comes_back() -> None:
     key = Key("team", entry("secret", tokens_per_second=100, burst_tokens=300), share=1.0)
     key.take(200, now=10.0)
@@ -97,6 +116,8 @@ def test_the_file_is_read_and_whatever_is_wrong_in_it_is_named(tmp_path: Path) -
         f"[team]\nsha256 = '{hashed}'\nrole = 'root'": "team.role: Input should be",
         f"[team]\nsha256 = '{hashed}'\ncolour = 1": "team.colour: Extra inputs",
         f"['a b']\nsha256 = '{hashed}'": "a b.*String should match",
+        f"[a]\nsha256 = '{hashed}'\n[b]\nsha256 = '{hashed}'": "a and b have the same key",
+        f"[a]\nsha256 = '{hashed}'\nburst_tokens = 9": "a: burst_tokens limits nothing without",
         "": "at least 1 item",
         "[": "Invalid|Expected|Unexpected|Illegal",
     }.items():

@@ -11,6 +11,7 @@ import pytest
 from service.engine.engine import Engine
 from service.engine.job import Step
 from service.engine.runner import Runner, Running
+from service.engine.watch import Watch
 from service.errors import DeadlinePassed, NotServing
 from tests.service.engine.doubling import Doubling, packed, tokens, with_engine
 
@@ -61,3 +62,20 @@ def test_a_step_is_what_runs_while_it_does() -> None:
     runner.run(step)
     assert seen == [(False, None)], "what was stopped before may run again"
     assert runner.running is None
+
+
+def test_what_cannot_be_stopped_does_not_end_the_watch() -> None:
+    told, both = list[str](), threading.Event()
+    running = [Running("first", Step("first", ()), 0.0, 0)]
+
+    def late(what: Running, times: int) -> None:
+        told.append(what.model)
+        if what.model == "second":
+            both.set()
+        running[0] = Running("second", Step("second", ()), 0.0, 0)
+        raise KeyError(what.model)
+
+    watch = Watch(0.01, lambda: running[0], late)
+    assert both.wait(10)
+    watch.close()
+    assert told[:2] == ["first", "second"]
