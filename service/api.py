@@ -86,4 +86,5 @@ async def _watch(service: Service, siblings: Siblings, control: Control) -> None
     """One worker looks for all."""
     seconds = service.settings.watch_seconds
     if seconds and siblings.index == 0:
-        await Watch(service.repository.folder, control).run(seconds)
+        repository = service.repository
+        await Watch(repository.folder, control, repository.opened).run(seconds)

@@ -11,7 +11,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +21,7 @@ from pathlib import Path
 
 from service import listening, logs
 from service.errors import SumserveError
+from service.keys import Entry
 from service.settings import Settings
 from service.signals import Caught
 
@@ -31,12 +32,15 @@ log = logging.getLogger("sumserve.worker")
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What a worker is given: its number, its sockets, and the folder where workers meet."""
+    """What a worker is given: its number, its sockets, the folder where workers meet, and the keys
+    as they were when the server started: all workers know the same.
+    """
 
     settings: Settings
     index: int
     sockets: Sequence[socket.socket]
     folder: Path
+    keys: Mapping[str, Entry] | None
 
 
 Ready = Callable[[], None]

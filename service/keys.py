@@ -144,15 +144,20 @@ class Keys:
         return key
 
 
-def load_keys(path: Path, workers: int = 1) -> Keys:
-    """The keys of a TOML file. SettingsError names what is wrong with it."""
+def load_keys(path: Path) -> Keys:
+    """The keys of a TOML file, for a lone worker. SettingsError names what is wrong with it."""
+    return Keys(read_entries(path))
+
+
+def read_entries(path: Path) -> dict[str, Entry]:
+    """What a TOML file of keys says. SettingsError names what is wrong with it."""
     try:
         text = path.read_text()
     except OSError as error:
         raise SettingsError(f"{path}: {error.strerror}") from error
     except ValueError as error:
         raise SettingsError(f"{path}: {error}") from error
-    return Keys(_parsed(text, str(path)), workers)
+    return _parsed(text, str(path))
 
 
 def _parsed(text: str, where: str) -> dict[str, Entry]:

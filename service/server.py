@@ -24,9 +24,10 @@ from service.engine.observer import Observer
 from service.engine.scheduler import Scheduler
 from service.errors import StartupError
 from service.graph import Options
-from service.keys import load_keys
+from service.keys import Keys, load_keys
 from service.protocol import Protocol
 from service.readiness import LAST_STEP_SECONDS, Readiness
+from service.repository.control import others
 from service.repository.folder import Folder
 from service.repository.loading import Loader
 from service.repository.repository import Repository
@@ -52,7 +53,8 @@ def serve(settings: Settings) -> None:
         supervise(settings, work, drain_seconds)
         return
     signal.signal(signal.SIGTERM, _leave)
-    _serve(settings.of_worker(0), Siblings(), None, lambda: None, Observer())
+    keys = load_keys(settings.keys) if settings.keys else None
+    _serve(settings.of_worker(0), keys, Siblings(), None, lambda: None, Observer())
 
 
 def work(place: Place, ready: Ready) -> None:
@@ -64,19 +66,20 @@ def work(place: Place, ready: Ready) -> None:
     board = Board(place.folder / "board", *about, own)
     if not settings.threads:
         Threads.shared().spare = board.spare
-    _serve(settings, Siblings(place.folder, *about), [*place.sockets], ready, board)
+    keys = None if place.keys is None else Keys(place.keys, settings.workers)
+    _serve(settings, keys, Siblings(place.folder, *about), [*place.sockets], ready, board)
 
 
 def _serve(
     settings: Settings,
+    keys: Keys | None,
     siblings: Siblings,
     sockets: list[socket.socket] | None,
     ready: Ready,
     board: Observer,
 ) -> None:
-    keys = load_keys(settings.keys, settings.workers) if settings.keys else None
     spans = tracing(settings, os.environ)
-    service = load(settings)
+    service = load(settings, siblings)
     service.engine.observers.append(board)
     config = uvicorn.Config(
         create_app(service, siblings, keys, spans),
@@ -112,8 +115,12 @@ def _leave(sig: int, frame: FrameType | None) -> None:
     raise SystemExit(0)
 
 
-def load(settings: Settings) -> Service:
-    """Open every bundle, check it against its golden data, warm it up, and set up the engine."""
+def load(settings: Settings, siblings: Siblings | None = None) -> Service:
+    """Set up the engine, and open every bundle, check it against its golden data and warm it up.
+
+    Where a sibling serves already nothing is opened: this worker is there in the place of one that
+    has died, and what it serves are the others to say.
+    """
     Threads.start(settings.threads)
     readiness, scheduler = Readiness(), Scheduler(settings.step_tokens, settings.long_tokens)
     engine, catalog = Engine(scheduler, settings.policy(), readiness), Catalog(readiness.failing)
@@ -123,7 +130,8 @@ def load(settings: Settings) -> Service:
     )
     loader = Loader(options, settings.step_tokens)
     repository = Repository(folder, catalog, engine, loader)
-    repository.open()
+    if siblings is None or asyncio.run(others(siblings)) is None:
+        repository.open()
     return Service(settings, catalog, engine, readiness, repository)
 
 

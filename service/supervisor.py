@@ -19,6 +19,7 @@ from multiprocessing.connection import wait
 from service import listening
 from service.child import Child, Place, Work
 from service.errors import StartupError
+from service.keys import read_entries
 from service.settings import Settings
 from service.siblings import meeting_place
 from service.signals import Caught
@@ -37,6 +38,7 @@ def supervise(settings: Settings, work: Work, drain_seconds: float) -> None:
     raised that could not start, StartupError when one fails again and again, and SystemExit(1) when
     one did not end as it should.
     """
+    keys = read_entries(settings.keys) if settings.keys else None
     with ExitStack() as stack:
         signals = stack.enter_context(Caught())
         folder = stack.enter_context(meeting_place())
@@ -45,7 +47,7 @@ def supervise(settings: Settings, work: Work, drain_seconds: float) -> None:
         stack.callback(let_go)
         port = sockets[0][0].getsockname()[1]
         log.info("%d workers will serve on %s:%d", settings.workers, settings.host, port)
-        places = [Place(settings, i, sockets[i], folder) for i in range(settings.workers)]
+        places = [Place(settings, i, sockets[i], folder, keys) for i in range(settings.workers)]
         starts = [partial(Child, work, place) for place in places]
         Supervisor(starts, signals, let_go, drain_seconds + LAST_SECONDS).run()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -13,8 +14,12 @@ from service.siblings import GONE, SECONDS, Answer, Siblings
 
 LOAD_SECONDS = 600.0  # that a worker may take to open, verify and warm up what is new of a model
 ERRORS = {error.status: error for error in (UnknownModel, Conflict, BadBundle)}
+FINE = 200
+TRIES = 5  # to serve what others do, while that changes
 
-Trouble = list[Any]  # a status and a message; empty if there is none
+Trouble = list[Any]  # a status and a message; or FINE and what was found
+
+log = logging.getLogger("sumserve.repository")
 
 
 class Control:
@@ -35,7 +40,8 @@ class Control:
         """Serve a model as it lies in the folder, or one version of it besides what is served.
 
         Until all workers have what is new nothing changes, nor if one of them cannot have it.
-        Raises what `Repository.prepare` raises, and NotServing where a worker does not answer.
+        Raises what `Repository.prepare` raises, Conflict where workers find different files, and
+        NotServing where a worker does not answer.
         """
         change, commit = uuid.uuid4().hex, False
         try:
@@ -45,7 +51,11 @@ class Control:
             self._check(prepared)
             commit = True
         finally:
-            await self._all("decide", change=change, commit=commit)
+            await self._decide(change, commit, None)
+            about = {"change": change, "commit": commit, "serving": self._repository.serving}
+            decided = await self._siblings.ask("decide", LOAD_SECONDS, **about)
+        if silent := [worker for worker, done in decided.items() if done is None]:
+            raise NotServing(f"worker {silent[0]} does not say whether it has changed; others have")
 
     async def unload(self, name: str, version: str | None = None) -> None:
         """A model, or one version of it, takes no more requests. UnknownModel if none does so."""
@@ -55,11 +65,18 @@ class Control:
         await self._all("unload", name=name, versions=versions)
 
     async def join(self) -> None:
-        """Serve what other workers do: this one may be there in the place of one that has died."""
-        answers = await self._siblings.ask("served")
-        served = [answer for answer in answers.values() if answer not in (None, GONE)]
-        if served:
-            await self._repository.become({(name, version) for name, version in served[0]})
+        """Serve what other workers do: this one may be there in the place of one that has died.
+
+        Looks again until it is so, as what they serve may change meanwhile.
+        """
+        serving = None
+        for _ in range(TRIES):
+            serving = await others(self._siblings)
+            if serving is None or serving == self._repository.serving:
+                break
+            await self._repository.become(serving)
+        if serving is None and not self._repository.serving["versions"]:
+            self._repository.open()  # whoever served when this worker began has ended since
 
     async def _all(self, question: str, seconds: float = SECONDS, **about: Any) -> dict[int, Any]:
         """What each worker says, this one among them."""
@@ -70,31 +87,47 @@ class Control:
 
     def _check(self, prepared: Mapping[int, Trouble | object | None]) -> None:
         """Raises the first worker's trouble; one that has ended will do as the others do."""
-        for worker, trouble in sorted(prepared.items()):
-            if trouble is None:
+        found = set()
+        for worker, said in sorted(prepared.items()):
+            if said is None:
                 raise NotServing(f"worker {worker} does not answer; nothing was changed")
-            if isinstance(trouble, list) and trouble:
-                status, message = trouble
-                raise ERRORS[status](message)
+            if isinstance(said, list):
+                status, message = said
+                if status != FINE:
+                    raise ERRORS.get(status, ServiceError)(message)
+                found.add(message)
+        if len(found) > 1:
+            raise Conflict("workers find different files of it; try again once all are there")
 
     async def _prepare(self, change: str, name: str, version: str | None) -> Trouble:
         try:
-            await self._repository.prepare(change, name, version)
+            prepared = await self._repository.prepare(change, name, version)
         except ServiceError as error:
             return [error.status, str(error)]
+        except Exception:
+            log.exception("%s cannot be loaded", name)
+            return [ServiceError.status, "internal error; the server's log has it"]
         # Whoever asked may have died meanwhile.
         wait = 2 * LOAD_SECONDS
         asyncio.get_running_loop().call_later(wait, self._repository.abandon, change)
-        return []
+        return [FINE, " ".join(sorted(own.bundle.manifest.digest for own in prepared.fresh))]
 
-    async def _decide(self, change: str, commit: bool) -> None:
-        if commit:
-            self._repository.commit(change)
-        else:
+    async def _decide(self, change: str, commit: bool, serving: Any) -> bool:
+        """serving: what whoever decides serves now; for a worker that was not there before."""
+        if not commit:
             self._repository.abandon(change)
+        elif not self._repository.commit(change) and serving:
+            await self._repository.become(serving)
+        return True
 
     async def _unload(self, name: str, versions: list[str]) -> None:
         self._repository.unload(name, versions)
 
-    async def _served(self) -> list[tuple[str, str]]:
-        return [(own.manifest.name, own.manifest.version) for own in self._repository.catalog]
+    async def _served(self) -> Any:
+        return self._repository.serving
+
+
+async def others(siblings: Siblings) -> Any:
+    """What another worker serves, if there is one that does."""
+    answers = await siblings.ask("served")
+    return next((own for own in answers.values() if own and own is not GONE), None)

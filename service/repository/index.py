@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from service.errors import BundleError
@@ -33,11 +34,12 @@ def index(repository: Repository, failing: dict[str, str]) -> list[Entry]:
 
 
 def _lying(repository: Repository) -> list[tuple[str, str]]:
-    try:
-        models = repository.folder.models()
-    except BundleError:
-        return []  # the folder is gone; what is in memory serves on
-    return [(name, version) for name, versions in models.items() for version in versions]
+    folder, found = repository.folder, list[tuple[str, str]]()
+    with suppress(BundleError):  # the folder is gone; what is in memory serves on
+        for name in folder.names():
+            with suppress(BundleError):  # one that holds something odd
+                found += [(name, version) for version in folder.versions(name)]
+    return found
 
 
 def _entry(repository: Repository, name: str, version: str) -> Entry:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from service.bundle import MANIFEST, read_manifest
 from service.catalog import Catalog, Served
@@ -61,10 +61,12 @@ class Repository:
         self.folder, self.catalog, self._engine, self._loader = folder, catalog, engine, loader
         self.loading: set[tuple[str, str]] = set()  # name and version
         self.failed: dict[tuple[str, str], str] = {}
+        self.opened = folder.stamps()  # what lies there before any of it is opened
         self.leaving: set[Served] = set()
         self._change: Change | None = None
         self._loads = 0  # of versions that had been there before
         self._tasks: set[asyncio.Task[None]] = set()
+        self._becoming = asyncio.Lock()
 
     def open(self) -> None:
         """At the start: all that the folder says is to be served. BundleError if one cannot be."""
@@ -86,37 +88,50 @@ class Repository:
         if replaced := self.catalog.add(served):
             self._retire(replaced)
 
-    async def prepare(self, change: str, name: str, version: str | None = None) -> None:
+    async def prepare(self, change: str, name: str, version: str | None = None) -> Change:
         """Load what the folder has new of a model, or just one version of it.
 
         Raises UnknownModel where nothing of that name lies there, Conflict while another change is
-        under way, BadBundle where one cannot be loaded.
+        under way or where this one is given up meanwhile, BadBundle where one cannot be loaded.
         """
         if self._change:
             raise Conflict(f"model {self._change.name!r} is being loaded; try again after that")
-        self._change = Change(change, name)
+        self._change = begun = Change(change, name)
         try:
-            self._change = await self._prepared(change, name, version)
+            prepared = await self._prepared(change, name, version)
         except StartupError as error:
-            self._change = None
+            self.abandon(change)
             raise BadBundle(self.folder.hidden(str(error))) from error
         except BaseException:
-            self._change = None
+            self.abandon(change)
             raise
+        if self._change is not begun:
+            raise Conflict(f"the load of model {name!r} was given up")
+        self._change = prepared
+        return prepared
 
     async def _prepared(self, change: str, name: str, version: str | None) -> Change:
-        versions = self.folder.models().get(name)
+        versions = self.folder.versions(name)
         if not versions:
             raise UnknownModel(f"no model {quoted(name)} lies in the repository")
         aliases = self.folder.aliases(name, versions)
-        wanted, served = self.folder.chosen(versions, aliases), self.catalog.versions(name)
         if version is not None:
-            if version not in versions:
-                raise UnknownModel(f"no version {quoted(version, 20)} of {name!r} lies there")
-            wanted = {version: versions[version]}
+            return await self._one(change, name, version, versions, aliases)
+        wanted, served = self.folder.chosen(versions, aliases), self.catalog.versions(name)
         fresh = [await self._loaded(folder) for folder in self._changed(wanted)]
         gone = [own for number, own in served.items() if number not in wanted]
-        return Change(change, name, aliases, fresh, [] if version else gone)
+        return Change(change, name, aliases, fresh, gone)
+
+    async def _one(
+        self, change: str, name: str, version: str, versions: Versions, lying: Mapping[str, str]
+    ) -> Change:
+        """A version besides what is served. Aliases of what is not served stay what they were."""
+        if version not in versions:
+            raise UnknownModel(f"no version {quoted(version, 20)} of {name!r} lies there")
+        fresh = [await self._loaded(own) for own in self._changed({version: versions[version]})]
+        known = {version, *self.catalog.versions(name)}
+        new = {alias: number for alias, number in lying.items() if number in known}
+        return Change(change, name, {**self.catalog.aliases.get(name, {}), **new}, fresh)
 
     def _changed(self, wanted: Versions) -> list[Path]:
         """Those that are not served as they lie there."""
@@ -140,20 +155,21 @@ class Repository:
         finally:
             self.loading.discard(key)
 
-    def commit(self, change_id: str) -> None:
-        """Do what was prepared."""
+    def commit(self, change_id: str) -> bool:
+        """Do what was prepared; False where it was not."""
         change = self._change
-        assert change, "nothing was prepared"
-        assert change.id == change_id, "something else was prepared"
+        if change is None or change.id != change_id:
+            return False
         self._change = None
         for loaded in change.fresh:
             self.put(loaded)
         for served in change.gone:
             self._unload(served)
         self.catalog.aliases[change.name] = change.aliases
+        return True
 
     def abandon(self, change_id: str) -> None:
-        """Do not, if it was prepared and has not been done."""
+        """Do not, if it is prepared or about to be, and has not been done."""
         if self._change and self._change.id == change_id:
             self._change = None
 
@@ -163,15 +179,32 @@ class Repository:
         for own in [served[version] for version in versions if version in served]:
             self._unload(own)
 
-    async def become(self, wanted: set[tuple[str, str]]) -> None:
-        """Serve just these versions, as far as they can be loaded."""
-        models = self.folder.models()
-        for own in [*self.catalog]:
-            if (own.manifest.name, own.manifest.version) not in wanted:
-                self.unload(own.manifest.name, [own.manifest.version])
-        for name, version in wanted:
-            if version not in self.catalog.versions(name) and version in models.get(name, {}):
-                self.put(await self._loaded(models[name][version]))
+    @property
+    def serving(self) -> dict[str, Any]:
+        """What takes requests, for another worker to `become`: versions by digest, and aliases."""
+        versions = [[m.name, m.version, m.digest] for m in (own.manifest for own in self.catalog)]
+        return {"versions": versions, "aliases": self.catalog.aliases}
+
+    async def become(self, serving: Mapping[str, Any]) -> None:
+        """Serve what another worker does, as far as it can be loaded; what cannot is logged."""
+        async with self._becoming:
+            wanted = {(name, version, digest) for name, version, digest in serving["versions"]}
+            for own in [*self.catalog]:
+                if (own.manifest.name, own.manifest.version, own.manifest.digest) not in wanted:
+                    self._unload(own)
+            for name, version, digest in sorted(wanted):
+                if version not in self.catalog.versions(name):
+                    await self._follow(name, version, digest)
+            self.catalog.aliases = dict(serving["aliases"])
+
+    async def _follow(self, name: str, version: str, digest: str) -> None:
+        try:
+            folder = self.folder.versions(name).get(version)
+            if folder is None or read_manifest(folder).digest != digest:
+                raise BundleError(f"{name}/{version}: what other workers serve lies there no more")
+            self.put(await self._loaded(folder))
+        except StartupError as error:
+            log.error("this worker does without %s/%s: %s", name, version, error)
 
     def close(self) -> None:
         """Wait for nothing more."""

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from typing import Protocol
 
-from service.errors import Conflict, ServiceError
-from service.repository.folder import Folder
-
-Stamp = frozenset[tuple[str, int, int]]  # of every file: its path, when it was changed, its size
+from service.errors import Conflict, NotServing, ServiceError
+from service.repository.folder import Folder, Stamp
 
 log = logging.getLogger("sumserve.repository")
 
@@ -30,10 +29,10 @@ class Loads(Protocol):
 class Watch:
     """A change is acted upon when the next look finds it unchanged: bundles take time to copy."""
 
-    def __init__(self, folder: Folder, control: Loads) -> None:
+    def __init__(self, folder: Folder, control: Loads, opened: Mapping[str, Stamp]) -> None:
+        """opened: what lay there before any of it was opened."""
         self._folder, self._control = folder, control
-        self._seen = stamps(folder)
-        self._done = dict(self._seen)
+        self._seen, self._done = dict(opened), dict(opened)
 
     async def run(self, seconds: float) -> None:
         """Look, again and again."""
@@ -45,10 +44,12 @@ class Watch:
                 log.exception("cannot look for new models")
 
     async def look(self) -> None:
-        """Once. Where the folder itself is gone, everything is left as it is."""
-        if not self._folder.root.is_dir():
+        """Once. Where nothing is there at all everything is left as it is: a volume that is gone
+        leaves an empty folder.
+        """
+        found = await asyncio.to_thread(self._folder.stamps)
+        if not found:
             return
-        found = await asyncio.to_thread(stamps, self._folder)
         for name in sorted(found.keys() | self._done.keys()):
             stamp = found.get(name)
             if stamp == self._seen.get(name) != self._done.get(name):
@@ -56,28 +57,13 @@ class Watch:
         self._seen = found
 
     async def _act(self, name: str, stamp: Stamp | None) -> None:
-        """What cannot be loaded is not tried again as it is, unless others were in the way."""
+        """What cannot be loaded is not tried again as it is, unless something was in the way."""
         try:
             await (self._control.load(name) if stamp else self._control.unload(name))
-        except Conflict:
+        except (Conflict, NotServing):
             return
         except ServiceError as error:
             log.error("%s has changed: %s", name, error)
         self._done.pop(name, None)
         if stamp:
             self._done[name] = stamp
-
-
-def stamps(folder: Folder) -> dict[str, Stamp]:
-    """By the names of models."""
-    found = {}
-    for model in folder.root.glob("[!.]*"):
-        if model.is_dir():
-            files = (path for path in model.rglob("*") if path.is_file())
-            about = ((str(path.relative_to(model)), path.stat()) for path in files)
-            found[model.name] = frozenset(
-                (path, own.st_mtime_ns, own.st_size)
-                for path, own in about
-                if not path.startswith(".") and "/." not in path
-            )
-    return found

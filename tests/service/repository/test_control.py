@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from service.errors import BadBundle, Conflict, NotServing, UnknownModel
+from service.errors import BadBundle, Conflict, NotServing, ServiceError, UnknownModel
 from service.repository.control import Control
 from service.siblings import Siblings, meeting_place
+from tests.service.harms import vouch
 from tests.service.repository.folders import add_version, serving, versions
 
 COUNT = 3
@@ -122,6 +123,109 @@ def test_a_worker_that_does_not_answer_is_named(
         workers[1].siblings.answer("prepare", never)
         with pytest.raises(NotServing, match="worker 1 does not answer; nothing was changed"):
             await workers[0].control.load("plain")
+        with pytest.raises(NotServing):  # and not a Conflict with what was given up
+            await workers[0].control.load("plain")
+
+    together(root, test)
+
+
+def test_a_load_that_is_given_up_while_it_goes_on_leaves_nothing(
+    bundles: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test(workers: list[Worker]) -> None:
+        add_version(bundles, root, "plain", "2")
+        repository, go = workers[1].service.repository, asyncio.Event()
+        loaded = repository._loaded
+
+        async def slowly(folder: Path) -> Any:
+            await go.wait()
+            return await loaded(folder)
+
+        def exhausted(name: str, version: str | None = None) -> Any:
+            raise MemoryError
+
+        monkeypatch.setattr(repository, "_loaded", slowly)
+        with monkeypatch.context() as patch:
+            patch.setattr(workers[0].service.repository, "_prepared", exhausted)
+            with pytest.raises(ServiceError, match="internal error"):
+                loading = asyncio.create_task(workers[0].control.load("plain"))
+                await asyncio.sleep(0.05)
+                go.set()
+                await loading
+        assert [worker.versions for worker in workers] == [["1"]] * COUNT
+        await workers[0].control.load("plain")
+        assert [worker.versions for worker in workers] == [["2"]] * COUNT
+
+    together(root, test)
+
+
+def test_a_change_that_is_given_up_meanwhile_is_not_prepared(bundles: Path, root: Path) -> None:
+    async def test(workers: list[Worker]) -> None:
+        add_version(bundles, root, "plain", "2")
+        repository = workers[0].service.repository
+        preparing = asyncio.create_task(repository.prepare("it", "plain"))
+        await asyncio.sleep(0)
+        repository.abandon("it")
+        with pytest.raises(Conflict, match="was given up"):
+            await preparing
+        assert not repository.commit("it")
+        await workers[0].control.load("plain")
+        assert workers[0].versions == ["2"]
+
+    together(root, test)
+
+
+def test_workers_that_find_different_files_do_not_change(bundles: Path, root: Path) -> None:
+    async def test(workers: list[Worker]) -> None:
+        folder = add_version(bundles, root, "plain", "2")
+        other = workers[2].service.repository
+        prepare = other.prepare
+
+        async def late(*about: Any) -> Any:
+            vouch(folder, description="another")
+            return await prepare(*about)
+
+        other.prepare = late  # type: ignore[method-assign]
+        with pytest.raises(Conflict, match="workers find different files"):
+            await workers[0].control.load("plain")
+        assert [worker.versions for worker in workers] == [["1"]] * COUNT
+
+    together(root, test)
+
+
+def test_a_worker_that_comes_in_the_midst_of_a_load_serves_what_is_new(
+    bundles: Path, root: Path
+) -> None:
+    async def test(workers: list[Worker]) -> None:
+        add_version(bundles, root, "plain", "2")
+        late = workers[2]
+        await late.siblings.stop()
+        own = workers[0].service.repository
+        prepare = own.prepare
+
+        async def meanwhile(*about: Any) -> Any:
+            prepared = await prepare(*about)
+            await late.siblings.start()
+            await late.control.join()
+            return prepared
+
+        own.prepare = meanwhile  # type: ignore[method-assign]
+        await workers[0].control.load("plain")
+        assert [worker.versions for worker in workers] == [["2"]] * COUNT
+
+    together(root, test)
+
+
+def test_a_worker_that_comes_back_does_without_what_lies_there_otherwise_now(
+    bundles: Path, root: Path
+) -> None:
+    async def test(workers: list[Worker]) -> None:
+        vouch(root / "plain" / "1", description="another")
+        await workers[2].service.repository.become(workers[0].service.repository.serving)
+        assert workers[2].versions == ["1"], "which it had opened before"
+        workers[2].service.repository.unload("plain", ["1"])
+        await workers[2].control.join()
+        assert workers[2].versions == []
 
     together(root, test)
 

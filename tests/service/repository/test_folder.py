@@ -49,8 +49,9 @@ def test_the_newest_are_served_and_those_that_an_alias_names(
         ('{"Stable": "2"}', "'Stable' is no alias"),
         ('{"2": "2"}', "'2' is no alias"),
         (" " * 2_000_000, "the limit is"),
+        ("[" * 100_000, "not JSON"),
     ],
-    ids=range(7),
+    ids=range(8),
 )
 def test_aliases_that_are_none_are_named(root: Path, text: str, message: str) -> None:
     (root / "m" / "aliases.json").write_text(text)
@@ -73,6 +74,24 @@ def test_a_folder_that_is_not_there_and_one_that_is_no_version_are_named(root: P
     (root / "m" / "new").mkdir()
     with pytest.raises(BundleError, match=r"m/new: a version folder is named by a number"):
         Folder(root).models()
+
+
+def test_something_odd_in_one_model_is_not_in_the_way_of_another(root: Path) -> None:
+    (root / "a" / "new").mkdir()
+    assert [*Folder(root).versions("m")] == ["10", "9", "2"]
+    assert Folder(root).versions("nothing") == {}
+    assert Folder(root).versions("..") == {}
+
+
+def test_a_model_that_is_a_link_is_refused(root: Path, tmp_path: Path) -> None:
+    (root / "b").symlink_to(root / "a")
+    with pytest.raises(BundleError, match="b: is a link"):
+        Folder(root).versions("b")
+
+
+def test_no_path_is_told(root: Path) -> None:
+    told = f"{root}/m/2/bundle.json is missing; {root}: not a folder"
+    assert Folder(root).hidden(told) == "m/2/bundle.json is missing; the folder of models: not a folder"
 
 
 def test_a_half_written_export_is_not_found(root: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from service.errors import BadBundle, Conflict, ServiceError
+from service.errors import BadBundle, Conflict, NotServing, ServiceError
 from service.repository.folder import Folder
 from service.repository.watch import Watch
 
@@ -47,7 +47,7 @@ def looks(
     async def body() -> list[str]:
         control = Control()
         control.error = error
-        watch = Watch(Folder(root), control)
+        watch = Watch(Folder(root), control, Folder(root).stamps())
         for make in changes:
             make()
             await watch.look()
@@ -99,17 +99,42 @@ def test_what_cannot_be_loaded_is_tried_again_when_it_changes(root: Path) -> Non
     assert tried == ["load m"] * 2
 
 
-def test_what_others_were_in_the_way_of_is_tried_again(root: Path) -> None:
+@pytest.mark.parametrize("error", [Conflict("busy"), NotServing("a worker has died")])
+def test_what_something_was_in_the_way_of_is_tried_again(root: Path, error: ServiceError) -> None:
     def come() -> None:
         write(root / "m" / "2" / "bundle.json")
 
-    assert looks(root, come, nothing, nothing, error=Conflict("busy")) == ["load m"] * 2
+    assert looks(root, come, nothing, nothing, error=error) == ["load m"] * 2
 
 
 def test_a_folder_that_is_gone_altogether_unloads_nothing(root: Path) -> None:
     away = root.with_name("away")
     changes = lambda: root.rename(away), nothing, nothing, lambda: away.rename(root), nothing
     assert looks(root, *changes) == []
+
+
+def test_a_folder_that_is_empty_unloads_nothing(root: Path) -> None:
+    away = root.with_name("away")
+
+    def unmount() -> None:
+        root.rename(away)
+        root.mkdir()
+
+    assert looks(root, unmount, nothing, nothing) == []
+
+
+def test_what_changes_while_the_server_starts_is_loaded(root: Path) -> None:
+    opened = Folder(root).stamps()
+    write(root / "m" / "2" / "bundle.json")
+
+    async def body() -> list[str]:
+        control = Control()
+        watch = Watch(Folder(root), control, opened)
+        await watch.look()
+        await watch.look()
+        return control.asked
+
+    assert asyncio.run(body()) == ["load m"]
 
 
 def test_hidden_files_are_no_change(root: Path) -> None:
