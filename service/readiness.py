@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
+STARTING = "the server is starting"
 LAST_STEP_SECONDS = 30  # after the drain: for the steps that run, and for writing answers
 
 
@@ -32,5 +33,5 @@ class Readiness:
         if self.draining:
             return "the server is draining"
         if not self.started:
-            return "the server is starting"
+            return STARTING
         return self.stuck or "; ".join(f"{name}: {why}" for name, why in self.failing.items())

@@ -9,6 +9,7 @@ from service.application import Service
 from service.errors import NotServing
 from service.manifest import Manifest
 from service.metrics import one_page
+from service.readiness import STARTING
 from service.siblings import GONE, Siblings
 from service.statistics import summed
 
@@ -51,12 +52,12 @@ class Whole:
             return own
         # Who is not ready itself need not ask; while they drain, others may have gone.
         reasons = {self._siblings.index: own} if own else await self._siblings.ask("readiness")
-        self._met |= {worker for worker, why in reasons.items() if why is not GONE}
+        self._met |= {worker for worker, why in reasons.items() if why not in (GONE, STARTING)}
         troubles = [_trouble(i, why) for i, why in reasons.items() if not self._fine(i, why)]
         return f"not ready: {'; '.join(troubles)}" if troubles else ""
 
     def _fine(self, worker: int, why: Any) -> bool:
-        return why == "" or (why is GONE and worker in self._met)
+        return why == "" or (why in (GONE, STARTING) and worker in self._met)
 
     async def _page(self) -> str:
         return self._service.metrics.page().decode()

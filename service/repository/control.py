@@ -77,6 +77,7 @@ class Control:
             await self._repository.become(serving)
         if serving is None and not self._repository.serving["versions"]:
             self._repository.open()  # whoever served when this worker began has ended since
+        self._repository.settled = True
 
     async def _all(self, question: str, seconds: float = SECONDS, **about: Any) -> dict[int, Any]:
         """What each worker says, this one among them."""
@@ -124,7 +125,7 @@ class Control:
         self._repository.unload(name, versions)
 
     async def _served(self) -> Any:
-        return self._repository.serving
+        return self._repository.serving if self._repository.settled else None
 
 
 async def others(siblings: Siblings) -> Any:

@@ -67,6 +67,7 @@ class Repository:
         self._loads = 0  # of versions that had been there before
         self._tasks: set[asyncio.Task[None]] = set()
         self._becoming = asyncio.Lock()
+        self.settled = False  # whether what it serves is what it is to serve
 
     def open(self) -> None:
         """At the start: all that the folder says is to be served. BundleError if one cannot be."""
@@ -77,6 +78,7 @@ class Repository:
             self.catalog.aliases[name] = aliases = self.folder.aliases(name, versions)
             for folder in self.folder.chosen(versions, aliases).values():
                 self.put(self._loader.now(folder))
+        self.settled = True
 
     def put(self, loaded: Loaded) -> None:
         """From now on requests find it."""

@@ -99,6 +99,19 @@ def test_statistics_are_sums_over_all_workers() -> None:
         assert ids["inference_stats"]["success"] == {"count": 3, "ns": 30_000_000}
 
 
+def test_a_model_that_is_unloaded_meanwhile_is_left_out_of_the_sums() -> None:
+    async def test(workers: list[Worker]) -> list[Any]:
+        catalog = workers[0].service.catalog
+        found = (served.manifest for served in catalog)  # which is gone through while others answer
+        asking = asyncio.create_task(workers[0].whole.statistics(found))
+        await asyncio.sleep(0)
+        for worker in workers:
+            worker.service.catalog.remove(worker.service.catalog.find("ids"))
+        return await asking
+
+    assert {own["name"] for own in together(test)} == {m.name for m in MANIFESTS} - {"ids"}
+
+
 def test_there_is_no_sum_without_a_worker() -> None:
     async def test(workers: list[Worker]) -> None:
         await workers[1].siblings.stop()
@@ -122,6 +135,11 @@ def test_the_server_is_ready_when_every_worker_is() -> None:
         assert await workers[0].whole.reason() == f"{wanted}; worker 2 does not answer"
         await workers[2].siblings.stop()
         assert await workers[0].whole.reason() == wanted, "nobody is sent to who is not there"
+        workers[2].service.readiness.started = False
+        workers[2].siblings.answer("readiness", workers[2].whole._reason)
+        await workers[2].siblings.start()
+        assert await workers[0].whole.reason() == wanted, "nor to who does not listen yet"
+        await workers[2].siblings.stop()
         latest = Whole(workers[0].service, workers[0].siblings)
         assert await latest.reason() == f"{wanted}; worker 2 is starting"
 

@@ -3,55 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from service.errors import BadBundle, Conflict, NotServing, ServiceError, UnknownModel
-from service.repository.control import Control
-from service.siblings import Siblings, meeting_place
 from tests.service.harms import vouch
-from tests.service.repository.folders import add_version, serving, versions
-
-COUNT = 3
-
-
-class Worker:
-    """What a process has of it."""
-
-    def __init__(self, root: Path, siblings: Siblings) -> None:
-        self.siblings, self.service = siblings, serving(root)
-        self.control = Control(self.service.repository, siblings)
-
-    @property
-    def versions(self) -> list[str]:
-        return versions(self.service, "plain")
+from tests.service.repository.folders import add_version
+from tests.service.repository.workers import COUNT, Worker, together
 
 
 @pytest.fixture
 def root(bundles: Path, tmp_path: Path) -> Path:
     add_version(bundles, tmp_path, "plain", "1")
     return tmp_path
-
-
-def together(root: Path, test: Callable[[list[Worker]], Awaitable[Any]]) -> Any:
-    async def run() -> Any:
-        with meeting_place() as folder:
-            workers = [Worker(root, Siblings(folder, index, COUNT)) for index in range(COUNT)]
-            for worker in workers:
-                await worker.siblings.start()
-            try:
-                async with asyncio.timeout(60):
-                    return await test(workers)
-            finally:
-                for worker in workers:
-                    await worker.siblings.stop()
-                    worker.service.repository.close()
-                    await worker.service.engine.close()
-
-    return asyncio.run(run())
 
 
 def test_all_workers_change_at_once(bundles: Path, root: Path) -> None:
@@ -182,7 +148,9 @@ def test_workers_that_find_different_files_do_not_change(bundles: Path, root: Pa
         prepare = other.prepare
 
         async def late(*about: Any) -> Any:
-            vouch(folder, description="another")
+            while not all(worker.prepared for worker in workers[:2]):
+                await asyncio.sleep(0.01)
+            vouch(folder, flops_per_token=7)
             return await prepare(*about)
 
         other.prepare = late  # type: ignore[method-assign]
@@ -191,62 +159,3 @@ def test_workers_that_find_different_files_do_not_change(bundles: Path, root: Pa
         assert [worker.versions for worker in workers] == [["1"]] * COUNT
 
     together(root, test)
-
-
-def test_a_worker_that_comes_in_the_midst_of_a_load_serves_what_is_new(
-    bundles: Path, root: Path
-) -> None:
-    async def test(workers: list[Worker]) -> None:
-        add_version(bundles, root, "plain", "2")
-        late = workers[2]
-        await late.siblings.stop()
-        own = workers[0].service.repository
-        prepare = own.prepare
-
-        async def meanwhile(*about: Any) -> Any:
-            prepared = await prepare(*about)
-            await late.siblings.start()
-            await late.control.join()
-            return prepared
-
-        own.prepare = meanwhile  # type: ignore[method-assign]
-        await workers[0].control.load("plain")
-        assert [worker.versions for worker in workers] == [["2"]] * COUNT
-
-    together(root, test)
-
-
-def test_a_worker_that_comes_back_does_without_what_lies_there_otherwise_now(
-    bundles: Path, root: Path
-) -> None:
-    async def test(workers: list[Worker]) -> None:
-        vouch(root / "plain" / "1", description="another")
-        await workers[2].service.repository.become(workers[0].service.repository.serving)
-        assert workers[2].versions == ["1"], "which it had opened before"
-        workers[2].service.repository.unload("plain", ["1"])
-        await workers[2].control.join()
-        assert workers[2].versions == []
-
-    together(root, test)
-
-
-def test_a_worker_that_comes_back_serves_what_the_others_do(bundles: Path, root: Path) -> None:
-    async def test(workers: list[Worker]) -> None:
-        add_version(bundles, root, "plain", "2")
-        await workers[2].siblings.stop()
-        await workers[0].control.load("plain", "2")
-        await workers[0].control.unload("plain", "1")
-        assert [worker.versions for worker in workers] == [["2"], ["2"], ["1"]]
-        await workers[2].control.join()
-        assert workers[2].versions == ["2"]
-
-    together(root, test)
-
-
-def test_one_that_is_alone_serves_what_it_has(root: Path) -> None:
-    async def test(workers: list[Worker]) -> list[str]:
-        alone = Control(workers[0].service.repository, Siblings())
-        await alone.join()
-        return workers[0].versions
-
-    assert together(root, test) == ["1"]

@@ -187,6 +187,23 @@ def test_aliases_are_read_anew(bundles: Path, root: Path) -> None:
     run(root, test)
 
 
+def test_an_alias_stays_what_it_was_where_its_new_version_is_not_served(
+    bundles: Path, root: Path
+) -> None:
+    async def test(service: Service) -> None:
+        for version in "23":
+            add_version(bundles, root, "plain", version)
+        (root / "plain" / "aliases.json").write_text('{"stable": "3", "canary": "2"}')
+        await change(service, "plain", "2")
+        with service.catalog.find("plain", "stable") as stable:
+            assert stable.manifest.version == "1"
+        with service.catalog.find("plain", "canary") as canary:
+            assert canary.manifest.version == "2"
+
+    (root / "plain" / "aliases.json").write_text('{"stable": "1"}')
+    run(root, test)
+
+
 def test_what_is_unloaded_is_freed(root: Path) -> None:
     async def test(service: Service) -> Any:
         session = weakref.ref(service.catalog.find("plain").session)
