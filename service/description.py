@@ -6,6 +6,7 @@ taken out.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -26,6 +27,7 @@ OF_MODEL = {
     "X-Model": "the version that answered, as name/version; not with an error before it was found",
     "X-Model-Verification": "the start of the SHA-256 of its verification report",
 }
+OF_MODELS = re.compile(r"/v[12]/models/\{name\}")
 OF_STATUS = {
     "401": {"WWW-Authenticate": "Bearer"},
     "429": {"Retry-After": "seconds after which another try may do better"},
@@ -88,7 +90,7 @@ def _operation(path: str, operation: dict[str, Any]) -> None:
     if "requestBody" in operation:
         parameters += [_header(name, what) for name, what in ASKED.items()]
     for status, answer in answers.items():
-        headers = EVERY | (OF_MODEL if "/models/{name}/" in path else {})
+        headers = EVERY | (OF_MODEL if OF_MODELS.match(path) else {})
         every = headers | OF_STATUS.get(status, {})
         answer["headers"] = {name: _said(what) for name, what in every.items()}
         answer["description"] = NAMES.get(status, answer["description"])

@@ -9,7 +9,7 @@ from service import openapi, schema
 from service.application import Service
 from service.catalog import Served
 from service.prediction import respond
-from service.routes.version import Version
+from service.routes.version import Version, found
 from service.streams.streamed import Streamed, Streams
 from service.wires.exchange import predict as wire
 
@@ -30,9 +30,9 @@ def add(app: FastAPI, service: Service) -> None:
 
     @app.get(MODEL, tags=["models"], responses=openapi.errors(404))
     @app.get(VERSION, tags=["models"], responses=openapi.errors(404))
-    async def model(name: str, version: Version = None) -> schema.ModelInfo:
+    async def model(request: Request, name: str, version: Version = None) -> schema.ModelInfo:
         """What one model reads and answers. version: its number or an alias."""
-        return about(service.catalog.find(name, version))
+        return about(found(service, request, name, version))
 
     @app.post(f"{MODEL}/predict", tags=["models"], **openapi.PREDICT)
     @app.post(f"{VERSION}/predict", tags=["models"], **openapi.PREDICT)

@@ -11,7 +11,7 @@ from service import openapi, schema
 from service.application import Service
 from service.errors import NotServing
 from service.prediction import respond
-from service.routes.version import Version
+from service.routes.version import Version, found
 from service.whole import Whole
 from service.wires import oip_metadata
 from service.wires.exchange import infer as wire
@@ -48,30 +48,30 @@ def _add_server(app: FastAPI, service: Service, whole: Whole) -> None:
 def _add_model(app: FastAPI, service: Service, whole: Whole) -> None:
     @app.get(MODEL, tags=TAGS, responses=openapi.errors(404))
     @app.get(VERSION, tags=TAGS, responses=openapi.errors(404))
-    async def model(name: str, version: Version = None) -> dict[str, Any]:
+    async def model(request: Request, name: str, version: Version = None) -> dict[str, Any]:
         """A model's inputs and outputs."""
-        served = service.catalog.find(name, version)
+        served = found(service, request, name, version)
         return oip_metadata.metadata(served.manifest, service.catalog.versions(name))
 
     @app.get(f"{MODEL}/ready", tags=TAGS, responses=openapi.errors(404, 503))
     @app.get(f"{VERSION}/ready", tags=TAGS, responses=openapi.errors(404, 503))
-    async def ready(name: str, version: Version = None) -> dict[str, Any]:
+    async def ready(request: Request, name: str, version: Version = None) -> dict[str, Any]:
         """Whether a model takes requests, of whichever worker."""
-        manifest = service.catalog.find(name, version).manifest
+        manifest = found(service, request, name, version).manifest
         if reason := await whole.reason():
             raise NotServing(reason)
         return {"name": manifest.name, "ready": True}
 
     @app.get(f"{MODEL}/config", tags=TAGS, responses=openapi.errors(404))
     @app.get(f"{VERSION}/config", tags=TAGS, responses=openapi.errors(404))
-    async def config(name: str, version: Version = None) -> dict[str, Any]:
+    async def config(request: Request, name: str, version: Version = None) -> dict[str, Any]:
         """A model's configuration, in Triton's words."""
-        return oip_metadata.config(service.catalog.find(name, version).manifest)
+        return oip_metadata.config(found(service, request, name, version).manifest)
 
     @app.get(f"{MODEL}/stats", tags=TAGS, responses=openapi.errors(404, 503))
     @app.get(f"{VERSION}/stats", tags=TAGS, responses=openapi.errors(404, 503))
-    async def statistics(name: str, version: Version = None) -> dict[str, Any]:
+    async def statistics(request: Request, name: str, version: Version = None) -> dict[str, Any]:
         """Counts of a model since the server started."""
-        found = service.catalog.find(name, version)
-        every = [found] if version else service.catalog.versions(name).values()
+        own = found(service, request, name, version)
+        every = [own] if version else [*service.catalog.versions(name).values()]
         return {"model_stats": await whole.statistics(own.manifest for own in every)}

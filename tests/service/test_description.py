@@ -39,6 +39,14 @@ def test_every_parameter_has_an_example_and_says_what_it_is(name: str) -> None:
     assert "operationId" in OPERATIONS[name]
 
 
+@pytest.mark.parametrize("name", [own for own in OPERATIONS if own.startswith("GET ")])
+def test_answers_have_the_headers_that_are_described(name: str) -> None:
+    path = name[4:].replace("{name}", "ids").replace("{version}", "3")
+    answer = Client(create_app(service())).get(path)
+    described = OPERATIONS[name]["responses"][str(answer.status_code)]["headers"].keys()
+    assert ("X-Model" in described) == ("x-model" in answer.headers) == ("/models/ids" in path)
+
+
 def test_operations_are_told_apart() -> None:
     ids = [own["operationId"] for own in OPERATIONS.values()]
     assert len(set(ids)) == len(ids) > 20
