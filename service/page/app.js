@@ -4,13 +4,14 @@ import { Asking } from "./asking.js";
 import { Digits, reads } from "./digits.js";
 import { find } from "./dom.js";
 import { Live } from "./live.js";
-import { cards, elsewhere } from "./models.js";
+import { cards, elsewhere, recost } from "./models.js";
 import { keep, key, read } from "./server.js";
 import { titleOf } from "./signature.js";
 import { snippets } from "./snippets.js";
 import { Tabs } from "./tabs.js";
 
 const EVERY = 10_000; // milliseconds between two looks at what is served
+const KEYS = { 401: "one", 403: "another one" }; // what is wanted after which status
 
 const page = { models: [], states: new Map(), chosen: null, drawn: null, shown: "" };
 const digits = new Digits();
@@ -52,17 +53,24 @@ async function look() {
       read("v2/repository/index", { method: "POST" }),
     ]);
     trouble("");
+    find("key").classList.remove("wanted");
     update(models, entries);
   } catch (error) {
-    trouble(error.status === 401 ? `${error.message}. Put one in above.` : error.message);
-    if (error.status === 401) find("key").classList.add("wanted");
+    const wanted = KEYS[error.status];
+    trouble(wanted ? `${error.message}. Put ${wanted} in above.` : error.message);
+    find("key").classList.toggle("wanted", Boolean(wanted));
   }
 }
 
-// Nothing is made anew that has not changed: someone may be reading it.
+// Nothing is made anew that has not changed: someone may be using it. What is learned of costs
+// changes all the time, and is written into the cards that are there.
 function update(models, entries) {
-  const shown = JSON.stringify([models, entries]);
-  if (shown === page.shown) return;
+  const shown = JSON.stringify([models, entries], lasting);
+  if (shown === page.shown) {
+    page.models.forEach((model, i) => (model.cost = models[i].cost));
+    recost(page.models);
+    return;
+  }
   const was = page.chosen && titleOf(page.chosen);
   const found = (title) => models.find((model) => titleOf(model) === title);
   Object.assign(page, {
@@ -78,6 +86,8 @@ function update(models, entries) {
   if (page.drawn !== (drawn && titleOf(drawn))) digits.use(drawn);
   page.drawn = drawn && titleOf(drawn);
 }
+
+const lasting = (field, value) => (field === "cost" ? undefined : value);
 
 function trouble(text) {
   const place = find("trouble");

@@ -11,11 +11,13 @@ export class Asking {
   // chosen: is called with the index of the model that is picked in the list.
   constructor(chosen) {
     this.model = null;
+    this.asks = 0; // how often was asked; an answer counts while nothing was since
     find("model").addEventListener("change", (event) => chosen(event.target.selectedIndex));
-    find("file").addEventListener("change", (event) => this.#file(event.target.files[0]));
-    find("example").addEventListener("click", () =>
-      this.#ask("The example", () => body(this.model)),
-    );
+    find("file").addEventListener("change", ({ target }) => {
+      this.#file(target.files[0]);
+      target.value = ""; // so that the same file can be chosen again
+    });
+    find("example").addEventListener("click", () => this.#ask("The example", body));
     const drop = find("drop");
     for (const [name, over] of [
       ["dragenter", true],
@@ -40,36 +42,45 @@ export class Asking {
   }
 
   #forget(model) {
+    this.asks += 1;
     find("forms").replaceChildren(forms(model));
     find("answer").replaceChildren();
-    find("asked").textContent = "Nothing has been asked yet.";
+    this.#say("Nothing has been asked yet.");
   }
 
-  async #file(file) {
-    if (!file || !this.model) return;
-    await this.#ask(file.name, () => bodyOf(file, this.model));
-    find("file").value = ""; // so that the same file can be chosen again
+  #file(file) {
+    if (file && this.model) this.#ask(file.name, (model) => bodyOf(file, model));
   }
 
-  // make: the body and its type.
+  // make: of a model, the body and its type. Whoever has asked again, or chosen another model, does
+  // not see what comes of it.
   async #ask(what, make) {
     const { model } = this;
+    const mine = (this.asks += 1);
     this.#say(`${what}: asking ${titleOf(model)} …`);
-    try {
-      const { body: sent, type } = await make();
-      const { answer, milliseconds } = await post(pathOf(model, "predict"), sent, type);
-      find("answer").replaceChildren(...tables(model, answer));
-      this.#say(`${what}: ${sentence(answer.usage, milliseconds)}`);
-    } catch (error) {
-      if (!(error instanceof Refused || error instanceof Unreadable)) throw error;
-      find("answer").replaceChildren();
-      this.#say(`${what}: ${error.message}`, true);
-    }
+    const { shown, said, bad } = await outcome(model, make);
+    if (mine !== this.asks) return;
+    find("answer").replaceChildren(...shown);
+    this.#say(`${what}: ${said}`, bad);
   }
 
   #say(text, bad = false) {
     find("asked").textContent = text;
     find("asked").className = bad ? "bad" : "note";
+  }
+}
+
+// What to show, and what to say of it. Every error is said, so that nobody waits for ever.
+async function outcome(model, make) {
+  try {
+    const { body: sent, type } = await make(model);
+    const { answer, milliseconds } = await post(pathOf(model, "predict"), sent, type);
+    const said = sentence(answer.usage, milliseconds);
+    return { shown: tables(model, answer), said, bad: false };
+  } catch (error) {
+    const expected = error instanceof Refused || error instanceof Unreadable;
+    const said = expected ? error.message : `this went wrong in the page: ${error.message}`;
+    return { shown: [], said, bad: true };
   }
 }
 

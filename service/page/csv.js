@@ -140,9 +140,22 @@ function cell(column, { row, number }, place, name) {
   if (text === "") return null; // missing: the server says whether that may be
   if (column.labels && column.labels.includes(text)) return text;
   const found = Number(text);
-  if (Number.isNaN(found)) {
-    if (column.labels) return text;
-    throw new Unreadable(`line ${number}, column ${name}: '${text.slice(0, 40)}' is no number`);
+  if (column.labels && !Number.isSafeInteger(found)) return text; // a word, whatever it looks like
+  const shown = `'${text.slice(0, 40)}'`;
+  const at = () => `line ${number}, column ${name}`;
+  if (Number.isNaN(found)) throw new Unreadable(`${at()}: ${shown} is no number`);
+  return sendable(column, found, shown, at);
+}
+
+// A number for a column, if JSON and the numbers of browsers can carry it: infinities would become
+// null, which is a missing value, and ids beyond 2^53 other ids. shown: the number as it is in the
+// file; at: says where, if it cannot be sent.
+export function sendable(column, number, shown, at) {
+  if (Math.abs(number) === Infinity) throw new Unreadable(`${at()}: ${shown} is not finite`);
+  if (column.kind === "ids" && Math.abs(number) > Number.MAX_SAFE_INTEGER) {
+    throw new Unreadable(
+      `${at()}: ${shown} is beyond 2^53, where ids are not read exactly: send an Arrow stream`,
+    );
   }
-  return found;
+  return number;
 }

@@ -6,6 +6,7 @@ import { Board } from "./board.js";
 import { element, find, table } from "./dom.js";
 import { Ink } from "./ink.js";
 import { draw, SAMPLES } from "./samples.js";
+import { many } from "./signature.js";
 import { Weights } from "./weights.js";
 
 const QUIET = 700; // milliseconds without a change, then it is said aloud
@@ -111,11 +112,11 @@ export class Digits {
     );
     this.#list(points, changes ? weights : null);
     find("winner").textContent = label;
-    const many = usage.sequences > 1 ? ` in ${usage.sequences} sets` : "";
+    const weighed = changes ? `Weights by /${how}` : "No weights: no point may be left out";
     find("cost").textContent =
-      `${points.length} points; ${usage.tokens} tokens${many}, ` +
+      `${many(points.length, "point")}; ${work(usage)}, ` +
       `computed in ${usage.compute_ms.toFixed(1)} ms, ` +
-      `answered in ${milliseconds.toFixed(0)} ms. Weights by /${how}.`;
+      `answered in ${milliseconds.toFixed(0)} ms. ${weighed}.`;
     this.#say(`It is a ${label}: ${percent(probabilities[best])}`);
   }
 
@@ -138,4 +139,10 @@ export class Digits {
       table("By weight, the largest first", ["Column, row", "Ink", "Weight"], rows),
     );
   }
+}
+
+// Of a request: predicted in one set or several, or as an explanation counts.
+function work({ tokens, sequences, run_tokens: run }) {
+  if (run) return `as much work as ${many(run, "token")} of predictions`;
+  return many(tokens, "token") + (sequences > 1 ? ` in ${sequences} sets` : "");
 }

@@ -2,8 +2,8 @@
 
 import { Chart } from "./charts.js";
 import { find } from "./dom.js";
-import { gained, largest, mean, parse, quantile, total, valuesOf } from "./metrics.js";
-import { ask } from "./server.js";
+import { carried, gained, largest, mean, parse, quantile, total, valuesOf } from "./metrics.js";
+import { ask, Refused } from "./server.js";
 
 const EVERY = 1000; // milliseconds between two readings
 const WINDOW = 10; // readings that quantiles and step sizes are of
@@ -37,7 +37,7 @@ const CHARTS = [
   {
     title: "Queue, expected",
     unit: "ms until done",
-    of: (now) => [largest(now.page, "sumserve_queued_milliseconds")],
+    of: (now) => [thousandfold(largest(now.page, "sumserve_expected_wait_seconds"))],
   },
   { title: "Waiting, ms", series: ["p50", "p99"], of: quantiles("sumserve_queue_seconds") },
   {
@@ -48,7 +48,7 @@ const CHARTS = [
 ];
 
 export class Live {
-  // told: is called with "ready", "not ready" or why nothing is known.
+  // told: is called with "ready", "not ready" or why nothing is known, and the reason of that.
   constructor(told) {
     this.told = told;
     this.read = [];
@@ -81,9 +81,10 @@ export class Live {
   async #reading() {
     try {
       const response = await ask("metrics", { signal: AbortSignal.timeout(PATIENCE) });
-      this.#add({ page: parse(await response.text()), at: performance.now() });
+      const page = carried(this.read.at(-1)?.page, parse(await response.text()));
+      this.#add({ page, at: performance.now() });
     } catch (error) {
-      this.told(error.status === 401 ? "wants a key" : "not reached", error.message);
+      this.told(trouble(error), error.message);
     }
     this.#next(EVERY);
   }
@@ -98,4 +99,10 @@ export class Live {
     if (readings.length > WINDOW) readings.shift();
     this.told(Math.min(...valuesOf(now.page, "sumserve_ready")) === 1 ? "ready" : "not ready");
   }
+}
+
+// In a few words. Whoever has answered was reached, whatever the answer.
+function trouble(error) {
+  if (!(error instanceof Refused) || !error.status) return "not reached";
+  return error.status === 401 ? "wants a key" : `answered ${error.status}`;
 }

@@ -5,6 +5,9 @@ const LINE = /^([a-zA-Z_:][\w:]*)(?:\{(.*)\})?\s+(\S+)(?:\s+-?\d+)?$/;
 const LABEL = /([a-zA-Z_]\w*)="((?:[^"\\]|\\.)*)"/g;
 const ESCAPED = { "\\n": "\n", '\\"': '"', "\\\\": "\\" };
 
+const UP = "sumserve_worker_up"; // of several workers: 1 while one answers the others
+const COUNTED = /_(total|count|sum|bucket)$/; // names of what only grows
+
 export const anything = () => true;
 
 // Metric's name -> series -> {labels, value}.
@@ -45,15 +48,37 @@ export const total = (page, name, keep = anything) =>
 
 export const largest = (page, name, keep = anything) => Math.max(0, ...valuesOf(page, name, keep));
 
-// What counters have gained from one page to a later one. One that is smaller began anew.
+// A page in which counters of a worker that did not answer are as the page before has them: so it
+// does not gain all it has ever counted when it answers again. If it was started anew, they are
+// smaller then. Gauges are not carried over: how they are now is not known.
+export function carried(before, page) {
+  const there = workersOf(page);
+  for (const [name, old] of before ?? []) {
+    if (!COUNTED.test(name)) continue;
+    const missing = [...old].filter(([, { labels }]) => labels.worker && !there.has(labels.worker));
+    if (missing.length) page.set(name, new Map([...(page.get(name) ?? []), ...missing]));
+  }
+  return page;
+}
+
+// Those that have a series: one that does not answer has none but that it is not up.
+function workersOf(page) {
+  const every = [...page].filter(([name]) => name !== UP).flatMap(([, own]) => [...own.values()]);
+  return new Set(every.map(({ labels }) => labels.worker));
+}
+
+// What counters have gained from one page to a later one. One that is smaller began anew. One that
+// the earlier page does not have began since, unless that page has nothing of its worker, which may
+// have counted for long.
 export function gained(before, after, name, keep = anything) {
   return gains(before, after, name, keep).reduce((sum, { gain }) => sum + gain, 0);
 }
 
 function gains(before, after, name, keep) {
   const old = before.get(name) ?? new Map();
+  const there = workersOf(before);
   return seriesOf(after, name, keep).map(([key, { labels, value }]) => {
-    const was = old.get(key)?.value ?? 0;
+    const was = old.get(key)?.value ?? (there.has(labels.worker) ? 0 : value);
     return { labels, gain: value < was ? value : value - was };
   });
 }

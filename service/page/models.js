@@ -28,7 +28,7 @@ function card(model, states, chosen, choose) {
       {},
       facts(model).flatMap(([term, ...said]) => [
         element("dt", {}, term),
-        said.flat().map((one) => element("dd", {}, one)),
+        said.flat().map((one) => element("dd", { class: term }, one)),
       ]),
     ),
     element(
@@ -43,6 +43,15 @@ function card(model, states, chosen, choose) {
       picked ? "Chosen below" : "Choose",
     ),
   );
+}
+
+// What versions cost, in the cards that are there: it changes with every step that is run.
+export function recost(models) {
+  const fields = document.querySelectorAll("#cards dd.costs");
+  models.forEach(({ cost }, i) => {
+    const text = describeCost(cost);
+    if (fields[i].textContent !== text) fields[i].textContent = text;
+  });
 }
 
 function badges(model, states) {

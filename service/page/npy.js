@@ -1,7 +1,7 @@
 // NumPy's NPY files, versions 1 to 3, as sequences for a model. Knows no DOM, no server.
 // Source: numpy's format description, numpy.lib.format.
 
-import { Unreadable } from "./csv.js";
+import { sendable, Unreadable } from "./csv.js";
 import { columnsOf } from "./signature.js";
 
 const MAGIC = "\x93NUMPY";
@@ -21,7 +21,8 @@ const READERS = {
   b1: ["getUint8", 1],
 };
 
-// {shape, values}: the numbers in row-major order. buffer: an ArrayBuffer.
+// {shape, values}: the numbers in row-major order, BigInts where they have 64 bits. buffer: an
+// ArrayBuffer.
 export function parse(buffer) {
   const view = new DataView(buffer);
   const { text, start } = header(view);
@@ -45,9 +46,7 @@ export function parse(buffer) {
     );
   }
   const little = type[1] !== ">";
-  const values = Array.from({ length: size }, (_, i) =>
-    Number(view[method](start + i * bytes, little)),
-  );
+  const values = Array.from({ length: size }, (_, i) => view[method](start + i * bytes, little));
   return { shape, values: order[1] === "True" ? rowMajor(values, shape) : values };
 }
 
@@ -85,14 +84,30 @@ export function sequences(buffer, model) {
     throw new Unreadable(`an array is one column, and ${model.name} has several: send CSV or JSON`);
   }
   const { shape, values } = parse(buffer);
-  const vector = model.columns[0].kind === "vector";
+  const [column] = model.columns;
+  const vector = column.kind === "vector";
   const axes = shape.length - (vector ? 1 : 0);
   if (axes !== 1 && axes !== 2) {
     const wanted = vector ? "(n, width) or (batch, n, width)" : "(n,) or (batch, n)";
     throw new Unreadable(`its shape is (${shape.join(", ")}), ${wanted} is needed`);
   }
-  const rows = nested(values, shape);
+  // NaN becomes null, a missing value, as numpy has no other way to say that one is.
+  const numbers = values.map((value, i) =>
+    sendable(column, Number(value), value, () => `[${indices(i, shape).join("][")}]`),
+  );
+  const rows = nested(numbers, shape);
   return axes === 1 ? [rows] : rows;
+}
+
+// Of the number at a place in row-major order.
+function indices(flat, shape) {
+  let rest = flat;
+  return shape.map((_, axis) => {
+    const each = shape.slice(axis + 1).reduce((product, length) => product * length, 1);
+    const index = Math.floor(rest / each);
+    rest %= each;
+    return index;
+  });
 }
 
 function nested(values, shape) {

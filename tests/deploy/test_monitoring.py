@@ -59,6 +59,13 @@ def test_every_metric_of_the_dashboard_is_on_a_server_s_page(page: str) -> None:
     assert asked - ONLY_ON_GPUS <= on_page(page)
 
 
+def test_every_metric_of_the_browser_s_page_is_on_a_server_s_page(page: str) -> None:
+    scripts = (ROOT / "service" / "page").glob("*.js")
+    asked = named("\n".join(script.read_text() for script in scripts))
+    assert len(asked) >= 10
+    assert asked <= on_page(page)
+
+
 def test_every_metric_is_explained_in_the_documentation(page: str) -> None:
     text = (ROOT / "docs" / "observability.md").read_text()
     families = {name for name in on_page(page) if name.startswith("sumserve_")}

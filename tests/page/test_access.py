@@ -12,15 +12,16 @@ from benchmarks.process import ServerProcess
 from tests.conftest import SHIPPED
 from tests.page.visit import visiting
 
-SECRET = "a-secret-that-nobody-guesses"
-REFUSED = ("/v1/models", "/v2", "/v2/repository/index", "/metrics", "/explain")
+SECRET, OTHER = "a-secret-that-nobody-guesses", "one-that-is-no-client-s"
+REFUSED = ("/v1/models", "/v2", "/v2/repository/index", "/metrics")
 KEPT = """[sessionStorage.length, localStorage.length, document.cookie]"""
 
 
 @pytest.fixture(scope="module")
 def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     file = tmp_path_factory.mktemp("keys") / "keys.toml"
-    file.write_text(f'[team]\nsha256 = "{hashlib.sha256(SECRET.encode()).hexdigest()}"\n')
+    team, boss = (hashlib.sha256(secret.encode()).hexdigest() for secret in (SECRET, OTHER))
+    file.write_text(f'[team]\nsha256 = "{team}"\n[boss]\nsha256 = "{boss}"\nrole = "admin"\n')
     with ServerProcess(SHIPPED, keys=file, grace_seconds=0) as process:
         yield process
 
@@ -54,6 +55,18 @@ def test_a_key_that_no_header_can_carry_is_refused_at_once(
         visit.page.get_by_label("API key").fill("schlüssel")
         visit.page.get_by_role("button", name="Use", exact=True).click()
         expect(visit.page.get_by_role("alert")).to_contain_text("a key has no spaces")
+
+
+def test_a_key_that_is_for_something_else_is_told_so(
+    browser: Browser, locked: ServerProcess
+) -> None:
+    with visiting(browser, locked.url, forgiven=REFUSED) as visit:
+        visit.page.get_by_label("API key").fill(OTHER)
+        visit.page.get_by_role("button", name="Use", exact=True).click()
+        expect(visit.page.locator("#state")).to_have_text("answered 403")
+        wanted = "key 'boss' is one for admins; this is for clients"
+        expect(visit.page.locator("#state")).to_have_attribute("title", wanted)
+        expect(visit.page.get_by_role("alert")).to_have_text(f"{wanted}. Put another one in above.")
 
 
 def test_the_interface_is_shown_without_any_other_host(

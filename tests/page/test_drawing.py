@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, Page, expect
 
 from benchmarks.process import ServerProcess
 from tests.page.visit import SIZES, visiting
@@ -84,7 +83,7 @@ def test_a_digit_drawn_by_keyboard_is_read(browser: Browser, server: ServerProce
 def test_the_weights_are_what_the_answer_loses_without_each_point(
     browser: Browser, server: ServerProcess
 ) -> None:
-    with visiting(browser, server.url) as visit:
+    with visiting(browser, server.url, forgiven=("/explain",)) as visit:
         visit.page.route("**/explain", lambda route: route.fulfill(status=404, json={}))
         draw(visit.page, SEVEN)
         expect(visit.page.locator("#said")).to_have_text(re.compile("It is a 7"))
@@ -102,21 +101,29 @@ def test_the_weights_are_what_the_answer_loses_without_each_point(
 def test_weights_are_the_server_s_where_it_explains(
     browser: Browser, server: ServerProcess
 ) -> None:
-    def explain(route: Route) -> None:
-        (sent,) = json.loads(route.request.post_data or "")["sequences"]
-        changes = [[0.01 * (i + 1)] * 10 for i in range(len(sent))]
-        found = predicted(server, sent)
-        usage = {"tokens": len(sent), "sequences": 1, "compute_ms": 0.5, "queue_ms": 0.1}
-        answer = {"labels": ["4"], "probabilities": found, "probability_changes": [changes]}
-        route.fulfill(json={**answer, "usage": usage})
-
     with visiting(browser, server.url) as visit:
-        visit.page.route("**/explain", explain)
-        draw(visit.page, ONE)
+        draw(visit.page, SEVEN)
+        expect(visit.page.locator("#said")).to_have_text(re.compile("It is a 7"))
         expect(visit.page.locator("#cost")).to_contain_text("Weights by /explain")
-        expect(visit.page.locator("#verdict")).to_contain_text("It is a 4")
-        shown = points(visit.page)
-        assert shown[0][3] == pytest.approx(0.01 * len(shown))
+        shown = sorted(points(visit.page), key=lambda own: (own[1], own[0]))
+        url = f"{server.url}/v1/models/digits/explain"
+        answer = httpx.post(url, json={"sequences": [[own[:3] for own in shown]]}).json()
+        changes = [own[7] for own in answer["probability_changes"][0]]
+        assert [own[3] for own in shown] == pytest.approx(changes, abs=1e-4)
+        work = f"{len(shown)} points; as much work as {len(shown) ** 2:,} tokens of predictions"
+        expect(visit.page.locator("#cost")).to_contain_text(work)
+
+
+def test_a_single_point_has_an_answer_and_no_weight(
+    browser: Browser, server: ServerProcess
+) -> None:
+    with visiting(browser, server.url) as visit:
+        expect(visit.page.locator("#cards article").first).to_be_visible()
+        visit.page.focus("#board")
+        visit.page.keyboard.press("Space")
+        expect(visit.page.locator("#cost")).to_contain_text("1 point; 1 token, computed in")
+        expect(visit.page.locator("#cost")).to_contain_text("No weights: no point may be left out.")
+        assert visit.page.locator("#points tbody td").last.inner_text() == "–"
 
 
 def test_every_sample_is_read_as_what_it_is(browser: Browser, server: ServerProcess) -> None:

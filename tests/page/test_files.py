@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, Page, expect
 from benchmarks.process import ServerProcess
 from tests.page.visit import SIZES, visiting
 
+BEYOND = 2**53 + 1  # the first whole number that the browser's cannot be
 VECTORS = np.random.default_rng(3).random((2, 5, 4)).astype(np.float32)
 DROPPED = """async ([name, text]) => {
   const transfer = new DataTransfer();
@@ -106,6 +107,10 @@ def test_a_file_of_any_kind_gets_the_server_s_answer(
         ("a.csv", b"digits\n1\ntwo\n", "line 3, column digits: 'two' is no number"),
         ("a.csv", b"a,b\n1,2\n", "there is no column digits; there are a, b"),
         ("a.csv", b"digits,other\n1\n", "line 2: 1 cells, there are 2 columns"),
+        ("a.csv", b"digits\n1e999\n", "line 2, column digits: '1e999' is not finite"),
+        ("a.csv", f"digits\n{BEYOND}\n".encode(), f"digits: '{BEYOND}' is beyond 2^53"),
+        ("a.npy", npy(np.array([[1, 2], [3, BEYOND]])), f"[1][1]: {BEYOND} is beyond 2^53"),
+        ("a.npy", npy(np.array([1.0, -np.inf])), "[1]: -Infinity is not finite"),
         ("a.npy", b"hello", "it does not begin as an NPY file does"),
         ("a.npy", npy(np.zeros((2, 2, 2))), "its shape is (2, 2, 2), (n,) or (batch, n)"),
         ("a.arrow", b"ARROW1\0\0", "an Arrow file, a stream is needed"),
@@ -125,7 +130,7 @@ def test_a_file_that_cannot_be_read_is_named_with_the_place(
 def test_what_the_server_refuses_is_shown_in_its_words(
     browser: Browser, server: ServerProcess
 ) -> None:
-    with visiting(browser, server.url, forgiven=("/predict", "/explain")) as visit:
+    with visiting(browser, server.url, forgiven=("/predict",)) as visit:
         choose(visit.page, "digit_sum/1")
         send(visit.page, "a.csv", b"digits\n1\n10\n")
         expect(visit.page.locator("#asked")).to_contain_text("digits[0][1]")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from itertools import cycle
 
 import httpx
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Locator, expect
 
 from benchmarks.process import ServerProcess
+from service.metrics import one_page
 from tests.page.visit import Visit, visiting
 
 TITLES = [
@@ -92,7 +94,47 @@ def test_the_charts_can_be_paused(browser: Browser, server: ServerProcess) -> No
 
 
 def test_the_state_of_the_server_is_said(browser: Browser, server: ServerProcess) -> None:
-    with visiting(browser, server.url, forgiven=("/metrics", "/explain")) as visit:
-        expect(visit.page.locator("#state")).to_have_text("ready")
-        visit.page.route("**/metrics", lambda route: route.fulfill(status=503, json={}))
-        expect(visit.page.locator("#state")).to_have_text("not reached")
+    with visiting(browser, server.url, forgiven=("/metrics",)) as visit:
+        state = visit.page.locator("#state")
+        expect(state).to_have_text("ready")
+        visit.page.route("**/metrics", lambda r: r.fulfill(status=503, json={"error": "draining"}))
+        expect(state).to_have_text("answered 503")
+        expect(state).to_have_attribute("title", "draining")
+        visit.page.route("**/metrics", lambda route: route.abort("aborted"))
+        expect(state).to_have_text("not reached")
+
+
+def family(name: str, sample: str) -> str:
+    """A page of one metric."""
+    return f"# HELP {name} it\n# TYPE {name} untyped\n{name}{sample}\n"
+
+
+def chart(visit: Visit, title: str) -> Locator:
+    heading = visit.page.get_by_role("heading", name=title, exact=True)
+    return visit.page.locator(".chart", has=heading)
+
+
+def test_what_waits_is_done_when_the_last_worker_expects_to_be(
+    browser: Browser, server: ServerProcess
+) -> None:
+    name = "sumserve_expected_wait_seconds"
+    text = one_page({i: family(name, f" {seconds}") for i, seconds in enumerate((0.25, 1.5))})
+    with visiting(browser, server.url, clock=True) as visit:
+        visit.page.route("**/metrics", lambda route: route.fulfill(body=text))
+        for _ in range(3):
+            tick(visit)
+        expect(chart(visit, "Queue, expected").locator(".value")).to_have_text("1,500ms until done")
+
+
+def test_a_worker_that_misses_a_reading_has_not_gained_all_it_ever_counted(
+    browser: Browser, server: ServerProcess
+) -> None:
+    counted = family("sumserve_requests_total", '{model="m"} 1000000')
+    readings = cycle([one_page({0: counted, 1: counted}), one_page({0: counted, 1: None})])
+    with visiting(browser, server.url, clock=True) as visit:
+        visit.page.route("**/metrics", lambda route: route.fulfill(body=next(readings)))
+        for _ in range(7):
+            tick(visit)
+        line = chart(visit, "Requests").locator("path.line")
+        nothing = re.compile(r"^M[\d.]+ [\d.]+L[\d.]+ 40\.00(L[\d.]+ 40\.00){4,}$")
+        expect(line).to_have_attribute("d", nothing)

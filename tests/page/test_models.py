@@ -8,8 +8,10 @@ import httpx
 from playwright.sync_api import Browser, Route, expect
 
 from benchmarks.process import ServerProcess
-from tests.page.visit import visiting
+from tests.page.visit import Visit, visiting
 
+COST = {"us_per_token": 12.5, "ms_per_step": 3.0, "stages": []}
+MADE = "#cards article, #model option, #tabs button, #tabs pre"  # anew, if anything changed
 INDEX, MODELS = "**/v2/repository/index", "**/v1/models"
 WHY = "bundle.json: <img src=x onerror=alert(1)> is no number"
 
@@ -33,6 +35,43 @@ def test_a_card_has_a_version_s_signature_limits_cost_and_digest(
                 expect(card.locator("code").get_by_text(column["name"], exact=True)).to_be_visible()
             shown = card.inner_text()
             assert "per token + " in shown or "not learned yet" in shown
+
+
+def learning(visit: Visit) -> None:
+    """Let the page look again, and find that every version costs something else."""
+
+    def learned(route: Route) -> None:
+        models = route.fetch().json()["models"]
+        route.fulfill(json={"models": [{**own, "cost": COST} for own in models]})
+
+    visit.page.route(MODELS, learned)
+    visit.page.clock.run_for(10_100)
+    texts = ["12.5 µs per token + 3 ms per step"] * 3
+    expect(visit.page.locator("#cards dd.costs")).to_have_text(texts)
+
+
+def test_what_is_learned_of_costs_makes_nothing_anew(
+    browser: Browser, server: ServerProcess
+) -> None:
+    with visiting(browser, server.url, clock=True) as visit:
+        expect(visit.page.locator("#tabs pre")).to_have_count(1)
+        made = visit.page.locator(MADE)
+        before = made.count()
+        made.evaluate_all("every => every.forEach((own) => (own.dataset.seen = ''))")
+        learning(visit)
+        assert visit.page.locator("[data-seen]").count() == before > 6
+
+
+def test_a_cost_that_was_learned_meanwhile_stays_in_the_cards(
+    browser: Browser, server: ServerProcess
+) -> None:
+    with visiting(browser, server.url, clock=True) as visit:
+        expect(visit.page.locator("#cards article")).to_have_count(3)
+        learning(visit)
+        visit.page.get_by_role("button", name="Ask polynomial/1").click()
+        chosen = visit.page.locator("#cards article.chosen")
+        expect(chosen).to_have_attribute("aria-label", "polynomial/1")
+        expect(chosen.locator("dd.costs")).to_have_text("12.5 µs per token + 3 ms per step")
 
 
 def test_an_alias_and_an_older_version_are_shown_as_such(

@@ -83,6 +83,20 @@ def test_csv_of_several_columns_has_words_missing_values_and_context(page: Page)
     }
 
 
+def test_a_word_of_a_csv_file_is_a_word_even_if_it_looks_like_a_number(page: Page) -> None:
+    for word in ("Infinity", "1e999", str(2**60)):
+        text = f"kind,code,time,where[0],where[1],amount,age,land,home[0],home[1]\n{word}"
+        (found,) = call(page, "csv", "sequences", f"{text},1,0,1,2,3,30,ch,5,6\n", MANY)
+        assert found["kind"] == [word]
+
+
+@pytest.mark.parametrize("amount", ["Infinity", "-1e400"])
+def test_an_infinite_number_does_not_become_a_missing_one(page: Page, amount: str) -> None:
+    text = f"kind,code,time,where[0],where[1],amount,age,land,home[0],home[1]\nbuy,1,0,1,2,{amount}"
+    with pytest.raises(Error, match=f"line 2, column amount: '{amount}' is not finite"):
+        call(page, "csv", "sequences", f"{text},30,ch,5,6\n", MANY)
+
+
 def test_a_quote_that_is_not_closed_is_named(page: Page) -> None:
     with pytest.raises(Error, match="record 2: a quote is not closed"):
         call(page, "csv", "parse", 'a\n"b\n')
@@ -152,6 +166,33 @@ def test_a_counter_that_began_anew_has_gained_what_it_says(page: Page) -> None:
     found = page.evaluate(COMPARE, [scraped(50, [1]), scraped(3, []), "wait", 0.5])
     assert found[0] == 3
     assert found[3] is None
+
+
+GAINS = """async ([name, ...texts]) => {
+  const m = await import('/page/metrics.js');
+  const pages = [];
+  for (const text of texts) pages.push(m.carried(pages.at(-1), m.parse(text)));
+  return [pages.slice(1).map((page, i) => m.gained(pages[i], page, name)),
+    pages.map((page) => m.total(page, "queued"))];
+}"""
+
+
+@pytest.mark.parametrize("gone", [{1: None}, {}], ids=["down", "missing"])
+@pytest.mark.parametrize(("back", "gain"), [(1003, 3), (4, 4)], ids=["again", "anew"])
+def test_a_worker_that_missed_a_page_gains_what_it_counted_since_or_since_it_began_anew(
+    page: Page, gone: dict[int, str | None], back: int, gain: int
+) -> None:
+    pages = [{0: scraped(5, []), 1: scraped(1000, [])}, {0: scraped(7, []), **gone}]
+    pages += [{0: scraped(8, []), 1: scraped(back, [])}]
+    gained, queued = page.evaluate(GAINS, ["requests_total", *map(one_page, pages)])
+    assert gained == [2, 1 + gain]
+    assert queued == [1005, 7, 8 + back]
+
+
+def test_a_worker_that_was_on_no_page_yet_has_gained_nothing(page: Page) -> None:
+    pages = [{0: scraped(5, []), 1: None}, {0: scraped(6, []), 1: scraped(1000, [])}]
+    gained, _ = page.evaluate(GAINS, ["requests_total", *map(one_page, pages)])
+    assert gained == [1]
 
 
 def test_a_quantile_above_all_bounds_is_the_last_bound(page: Page) -> None:

@@ -66,7 +66,7 @@ def visiting(
     url: str,
     size: str = "desktop",
     path: str = "/",
-    forgiven: tuple[str, ...] = ("/explain",),
+    forgiven: tuple[str, ...] = (),
     clock: bool = False,
     **options: Any,
 ) -> Iterator[Visit]:
