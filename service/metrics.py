@@ -67,11 +67,11 @@ class Metrics(Observer):
         self.request("", "", status)
 
     def took(self, model: str, seconds: float) -> None:
-        """A prediction, from its whole body to its answer."""
+        """A prediction or an explanation, from its whole body to its answer."""
         self._request(*named(model)).observe(seconds)
 
     def answered(self, model: str, timing: Timing) -> None:
-        """A prediction was, or a stream."""
+        """A prediction or an explanation was, or a stream."""
         labels = named(model)
         self._queue(*labels).observe(timing.queue)
         self._compute(*labels).observe(timing.compute)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from fastapi import Request
@@ -69,7 +70,7 @@ async def _answered(
     }
     large, manifest = len(body) > LARGE_BYTES, served.manifest
     begun = time.perf_counter()
-    exchange = await _call(service, large, wire, body, headers, manifest, service.limits)
+    exchange = await call(service, large, wire, body, headers, manifest, service.limits)
     decoded = time.perf_counter()
     if key := request.scope.get(KEY):
         key.take(sum(map(cost, exchange.pack.lengths.tolist())), decoded)
@@ -77,31 +78,31 @@ async def _answered(
     returned = time.perf_counter()
     usage = _usage(answer, exchange)
     large = large or sum(rows.nbytes for rows in answer.outputs.values()) > LARGE_BYTES
-    encoding = preferred(headers.get("accept-encoding", ""), WINDOWS)
-    reply = await _call(service, large, _reply, manifest, exchange, answer.outputs, usage, encoding)
+    about = manifest, exchange, answer.outputs, usage, headers
+    reply = await call(service, large, _reply, *about)
     ended = time.perf_counter()
     tracing.answered(request.scope, begun, decoded, answer, returned)
     service.drift.look(served, exchange.pack)
-    service.metrics.took(served.id, ended - begun)
-    _count(service, request, served.id, answer, usage, decoded - begun, ended - returned)
+    took = answer.queue_ms / 1e3, decoded - begun, answer.compute_ms / 1e3, ended - returned
+    count(service, request, served.id, usage, Timing(*took), ended - begun)
     return Response(reply.body, headers=dict(reply.headers))
 
 
-def _count(
+def count(
     service: Service,
     request: Request,
     model: str,
-    answer: Answer,
     usage: Mapping[str, Any],
-    decode: float,
-    encode: float,
+    timing: Timing,
+    seconds: float,
 ) -> None:
-    """The same figures for statistics, metrics and the log line."""
-    timing = Timing(answer.queue_ms / 1e3, decode, answer.compute_ms / 1e3, encode)
+    """The same figures for statistics, metrics and the log line. seconds: from body to answer."""
     service.statistics.succeeded(model, usage["sequences"], timing)
     service.metrics.answered(model, timing)
-    spent = {"decode_ms": round(decode * 1e3, 3), "encode_ms": round(encode * 1e3, 3)}
-    note(request.scope, **usage, **spent)
+    service.metrics.took(model, seconds)
+    spent = {"decode_ms": timing.decode, "encode_ms": timing.encode}
+    rounded = {what: round(own * 1e3, 3) for what, own in spent.items()}
+    note(request.scope, **usage, **rounded)
 
 
 async def _run(
@@ -112,12 +113,24 @@ async def _run(
     exchange: Exchange,
 ) -> Answer:
     """The engine's answer, within the request's own time limit and while its client is there."""
-    timeout, whose = exchange.timeout or asked_timeout(headers), client(request)
+    timeout, whose = allowed(exchange, headers), client(request)
+    with while_there(request):
+        return await service.engine.predict(
+            served.id, exchange.pack, exchange.priority, whose, timeout
+        )
+
+
+def allowed(exchange: Exchange, headers: Mapping[str, str]) -> float | None:
+    """Seconds that an answer may take, as the body says or else the headers; None: they do not."""
+    return exchange.timeout or asked_timeout(headers)
+
+
+@contextmanager
+def while_there(request: Request) -> Iterator[None]:
+    """Raises ClientGone as soon as the request's client leaves."""
     try:
         with leaving(request.scope) as left:
-            return await service.engine.predict(
-                served.id, exchange.pack, exchange.priority, whose, timeout
-            )
+            yield
     except asyncio.CancelledError as error:
         if not left.set:
             raise
@@ -129,13 +142,18 @@ def _reply(
     exchange: Exchange,
     outputs: Outputs,
     usage: Mapping[str, Any],
-    encoding: str | None,
+    accepted: Mapping[str, str],
 ) -> Reply:
-    """The answer in the exchange's form, compressed where that is accepted."""
+    """The answer in the exchange's form, in what is accepted."""
     i, why = not_finite(manifest, exchange.pack.lengths, outputs)
     if why:
         raise BadRequest(f"sequence {i}: {why}")  # JSON has no word for it
-    reply = exchange.answer(outputs, usage)
+    return compressed(exchange.answer(outputs, usage), accepted)
+
+
+def compressed(reply: Reply, accepted: Mapping[str, str]) -> Reply:
+    """What is answered, compressed where a request's headers accept that."""
+    encoding = preferred(accepted.get("accept-encoding", ""), WINDOWS)
     headers = {**reply.headers, "Vary": "Accept, Accept-Encoding"}
     if encoding is None:
         return Reply(reply.body, headers)
@@ -152,7 +170,7 @@ def _usage(answer: Answer, exchange: Exchange) -> dict[str, float]:
     }
 
 
-async def _call(service: Service, large: bool, function: Callable[..., T], *args: Any) -> T:
+async def call(service: Service, large: bool, function: Callable[..., T], *args: Any) -> T:
     """Small work at once; large work in a thread, so that the loop goes on answering others."""
     if not large:
         return function(*args)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from service.engine.brief import Brief
 from service.engine.budget import LEAST
 from service.engine.cost import Costs
+from service.engine.expected import Expected
 from service.engine.job import Job
 from service.engine.policy import Policy
 from service.engine.scheduler import Scheduler
@@ -33,13 +35,22 @@ def full(total: int, own: int, most: int, clients: int) -> bool:
 
 
 class Admission:
-    """Knows what waits and what steps cost."""
+    """Knows what waits, what is still to come of what was let in, and what steps cost."""
 
     def __init__(
         self, policy: Policy, scheduler: Scheduler, costs: Mapping[str, Costs], brief: Brief
     ) -> None:
         self._policy, self._scheduler = policy, scheduler
         self._costs, self._brief = costs, brief
+        self.expected = Expected()
+
+    @property
+    def waiting(self) -> dict[str, int]:
+        """Tokens in no step, by model; those that are still to come as tasks, too."""
+        found = self._scheduler.waiting
+        for model, tokens in self.expected.waiting().items():
+            found[model] = found.get(model, 0) + tokens
+        return found
 
     def check(self, job: Job, load: Load, now: float, running: float) -> None:
         """Raises QueueFull when a job does not fit, or would not be done by its deadline.
@@ -47,13 +58,13 @@ class Admission:
         In a full queue there is still room for clients who have less than their share in it.
         running: seconds until the device is free. An empty queue takes a job of any size.
         """
-        waiting = self._scheduler.waiting
+        waiting = self.waiting
         if full(load.requests + 1, load.own + 1, self._policy.queue_requests, load.clients):
             what = f"the queue holds {load.requests} requests, of {load.clients} clients"
             what = f"{what}; the limit is {self._policy.queue_requests}"
             raise QueueFull(what, self.seconds(waiting) / max(1, load.requests), "requests")
         tokens, most = sum(waiting.values()), self._policy.queue_tokens
-        own = self._scheduler.waiting_of(job.client) + job.cost
+        own = self._scheduler.waiting_of(job.client) + self.expected.of(job.client) + job.cost
         if tokens and full(tokens + job.cost, own, most, load.clients):
             what = (
                 f"the queue holds {tokens} tokens; {job.cost} more would pass its limit of {most}"
@@ -67,13 +78,18 @@ class Admission:
         allowed, own = job.deadline - now, self.seconds({job.model: job.cost})
         if self.seconds(waiting) + own + running <= allowed:
             return  # whatever the order
-        expected = self.seconds(self._scheduler.ahead(job)) + own + running
+        expected = self.seconds(self._ahead(job)) + own + running
         if expected > allowed and (any(waiting.values()) or running):
             raise QueueFull(
                 f"{expected:.3g} seconds are expected until the answer; allowed are {allowed:.3g}",
                 expected - allowed,
                 "deadline",
             )
+
+    def _ahead(self, job: Job) -> Mapping[str, int]:
+        """Tokens that would be run before the last of this job's, by model."""
+        found = Counter(self._scheduler.ahead(job))
+        return found + self.expected.ahead(job, found[job.model])
 
     def seconds(self, tokens: Mapping[str, int]) -> float:
         """What so many tokens of each model will take, in steps as large as allowed."""

@@ -66,10 +66,14 @@ class Cost:
 
 @dataclass(slots=True)
 class Costs:
-    """Of one model: of whole steps, and of each stage of its bundle in turn."""
+    """Of one model: of whole steps, and of each stage of its bundle in turn.
+
+    answers: sequences less a token that one bit of an explanation should answer; 0: none was run.
+    """
 
     steps: Cost
     stages: list[Cost]
+    answers: int = 0
 
     @classmethod
     def of(cls, manifest: Manifest) -> Costs:

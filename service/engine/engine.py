@@ -15,6 +15,7 @@ from collections.abc import Callable
 from service.engine.admission import Admission
 from service.engine.cost import Costs
 from service.engine.executor import Executor
+from service.engine.expected import Rest
 from service.engine.guard import PATIENCE, Guard
 from service.engine.job import DEFAULT_PRIORITY, Job, Step
 from service.engine.observer import Observer
@@ -52,9 +53,7 @@ class Engine:
         looked_after = self.readiness, roster.proofs, policy.step_seconds
         self._guard = Guard(runner, self._executor.submit, *looked_after)
         self._due = False  # whether steps are handed out as soon as the loop comes to it
-        self._open = Open()
-        self._tasks = 0  # that are open
-        self._closed = False
+        self._open, self._tasks, self._closed = Open(), 0, False  # tasks that are open
         self.observers: list[Observer] = []
 
     def add(
@@ -125,10 +124,14 @@ class Engine:
         finally:
             self._tasks -= 1
 
-    def admit(self, job: Job) -> None:
-        """Raise QueueFull where a job finds no room, or would not be done by its deadline."""
+    def admit(self, job: Job) -> Rest:
+        """Raise QueueFull where a job finds no room, or would not be done by its deadline.
+
+        While somebody is in what is returned, the rest of what comes as tasks waits as well.
+        """
         now = self._clock()
         self._admission.check(job, self._open.load(job.client), now, self._executor.busy(now))
+        return self._admission.expected.rest(job)
 
     @property
     def requests(self) -> int:
@@ -137,11 +140,11 @@ class Engine:
 
     def queued(self) -> dict[str, int]:
         """Tokens that wait, by model."""
-        return self._scheduler.waiting
+        return self._admission.waiting
 
     def queued_seconds(self) -> float:
         """What is expected to pass until all that waits now is done."""
-        return self._admission.seconds(self._scheduler.waiting) + self._executor.busy(self._clock())
+        return self._admission.seconds(self.queued()) + self._executor.busy(self._clock())
 
     async def close(self) -> None:
         """Refuse new requests, fail what is in no step, and let steps end, within their time."""

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from nanoarrow.ipc import StreamWriter
 
 from service.errors import BadRequest
 from service.explain.found import Changes, Found
@@ -59,7 +57,7 @@ def as_arrow(outputs: tuple[Output, ...], lengths: Array, found: Found, changes:
                     raise BadRequest(f"output {name!r} takes the name of changes; ask for JSON")
                 ((_, numbers),) = arrow_answer.columns_of(_plain(output), rows[output.name])
                 columns[name] = arrow_answer.lists(numbers, ends)
-    return _stream(arrow_answer.struct(columns, len(lengths)))
+    return arrow_answer.written(arrow_answer.struct(columns, len(lengths)))
 
 
 def _per_token(
@@ -72,10 +70,3 @@ def _per_token(
 def _plain(output: Output) -> Output:
     """Numbers per token, without classes."""
     return output.model_copy(update={"per": "token", "labels": None})
-
-
-def _stream(table: Any) -> bytes:
-    stream = io.BytesIO()
-    with StreamWriter.from_writable(stream) as writer:
-        writer.write_stream(table)
-    return stream.getvalue()

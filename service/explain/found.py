@@ -38,19 +38,32 @@ class Changes:
 
     @classmethod
     def of(cls, found: Found, outputs: tuple[Output, ...], lengths: Array) -> Changes:
-        """BadRequest naming what is not finite."""
+        """BadRequest naming what is not finite, outputs or changes."""
         check_finite(found, outputs, lengths)
         owner = np.repeat(np.arange(len(lengths)), lengths)
 
         def changed(output: Output, of: Callable[[Array], Array]) -> Array:
             whole, without = found.outputs[output.name], found.without[output.name]
             change = of(whole.astype(np.float64))[owner] - of(without.astype(np.float64))
-            return change.astype(np.float32)
+            with np.errstate(over="ignore"):  # it is looked at
+                return change.astype(np.float32)
 
-        return cls(
+        changes = cls(
             {output.name: changed(output, np.asarray) for output in outputs},
             {output.name: changed(output, softmax) for output in outputs if output.labels},
         )
+        changes.check_finite(lengths)
+        return changes
+
+    def check_finite(self, lengths: Array) -> None:
+        """BadRequest naming the output, its sequence and the token. Both outputs may be finite and
+        their difference not, as it is twice as large as they may be.
+        """
+        for name, rows in self.changes.items():
+            if (token := _first(rows)) is not None:
+                i, place = _place(token, lengths)
+                what = f"output {name!r} changes by more than a 32-bit float can hold"
+                raise BadRequest(f"sequence {i}: without token {place} {what}")
 
 
 def check_finite(found: Found, outputs: tuple[Output, ...], lengths: Array) -> None:
@@ -62,10 +75,15 @@ def check_finite(found: Found, outputs: tuple[Output, ...], lengths: Array) -> N
             raise BadRequest(f"sequence {i}: {what} for this input")
         token = _first(found.without[output.name])
         if token is not None:
-            ends = np.cumsum(lengths)
-            i = int(np.searchsorted(ends, token, side="right"))
-            place = token - int(ends[i] - lengths[i])
+            i, place = _place(token, lengths)
             raise BadRequest(f"sequence {i}: without token {place} {what}")
+
+
+def _place(token: int, lengths: Array) -> tuple[int, int]:
+    """The sequence that a token of a pack is of, and its place there."""
+    ends = np.cumsum(lengths)
+    i = int(np.searchsorted(ends, token, side="right"))
+    return i, token - int(ends[i] - lengths[i])
 
 
 def _first(rows: Array) -> int | None:

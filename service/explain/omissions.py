@@ -74,13 +74,13 @@ class Omissions:
     """One pack's. left: what is still to be run, in units; a prediction takes about UNITS a token.
 
     most: rows in one bit of the work, by its kind; whoever runs it may change that on the way.
-    last: the kind of the bit that was run last, CONTRIBUTION or ANSWER.
+    last: the kind of the bit that was run last, CONTRIBUTION or ANSWER; rows: how many it had.
     """
 
     def __init__(self, stages: Stages, pack: Pack, most: int) -> None:
         self._stages, self._specs, self._pack = stages, stages.summaries, pack
         self._numbers = max(1, sum(spec.numbers for spec in self._specs))
-        self.most, self.last = {CONTRIBUTION: most, ANSWER: most}, CONTRIBUTION
+        self.most, self.last, self.rows = {CONTRIBUTION: most, ANSWER: most}, CONTRIBUTION, 0
         self._limit = max(1, BIT_BYTES // (8 * self._numbers))
         self._room = max(1, KEPT_BYTES // (4 * self._numbers))  # tokens that are kept
         again: int = sum(n for n in pack.lengths.tolist() if n > self._room)
@@ -153,7 +153,8 @@ class Omissions:
         start = 0
         while start < rows:
             end = min(start + min(self.most[kind], self._limit), rows)
-            self.last, self.left = kind, self.left - kind * (end - start)
+            self.last, self.rows = kind, end - start
+            self.left -= kind * self.rows
             yield slice(start, end)
             start = end
 

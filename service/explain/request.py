@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from functools import partial
+from itertools import pairwise
+from typing import Any
 
 from fastapi import Request
 from starlette.responses import Response
 
 from service import tracing
-from service.access import note, note_model
+from service.access import note_model
 from service.application import Service
-from service.asking import asked_timeout, client
+from service.asking import client
 from service.body import Held
 from service.catalog import Served
-from service.encoding import WINDOWS, deflate
-from service.errors import ClientGone, ServiceError
+from service.errors import ServiceError
 from service.explain.answer import as_arrow, as_json
 from service.explain.found import Changes, Found
 from service.explain.pooled import Pooled
@@ -28,12 +28,9 @@ from service.gate import KEY
 from service.manifest import Output
 from service.negotiation import preferred
 from service.pack import Pack
-from service.prediction import LARGE_BYTES
-from service.protocol import leaving
+from service.prediction import LARGE_BYTES, allowed, call, compressed, count, while_there
 from service.statistics import Timing
-from service.wires.exchange import ARROW, JSON, WRITERS, predict
-
-T = TypeVar("T")
+from service.wires.exchange import ARROW, JSON, WRITERS, Exchange, Reply, predict
 
 
 async def explain(
@@ -67,28 +64,20 @@ class Asked:
         manifest, headers = self.served.manifest, self.request.headers
         begun = time.perf_counter()
         about = body, headers, manifest, self.service.limits
-        pack = (await self._call(len(body) > LARGE_BYTES, predict, *about)).pack
-        decoded = time.perf_counter()
+        exchange = await call(self.service, len(body) > LARGE_BYTES, predict, *about)
+        decoded, pack = time.perf_counter(), exchange.pack
         outputs = explained(manifest)
         check_shorter(manifest, pack.lengths)
         way = self._way(outputs, pack)
-        if key := self.request.scope.get(KEY):
-            key.take(way.run_tokens, decoded)
         self.held.take(way.bytes)
-        found = await self._run(way)
+        found = await self._run(way, exchange)
         returned = time.perf_counter()
         usage = _usage(pack, way, found)
         rows = (*found.outputs.values(), *found.without.values())
         large = sum(one.nbytes for one in rows) > LARGE_BYTES
-        reply = await self._call(large, self._reply, outputs, pack, found, usage)
-        ended = time.perf_counter()
-        scope = self.request.scope
-        tracing.part(scope, "decode", begun, decoded)
-        tracing.part(scope, "run", decoded, returned)
-        tracing.part(scope, "encode", returned, ended)
-        self.service.drift.look(self.served, pack)
-        self._count(found, usage, decoded - begun, ended - returned)
-        return reply
+        reply = await call(self.service, large, self._reply, outputs, pack, found, usage)
+        self._count(pack, found, usage, (begun, decoded, returned, time.perf_counter()))
+        return Response(reply.body, headers=dict(reply.headers))
 
     def _way(self, outputs: tuple[Output, ...], pack: Pack) -> Pooled | Reruns:
         """By sums where tokens can be taken away from them, else by runs of all the others."""
@@ -101,21 +90,23 @@ class Asked:
         reruns.check_bytes(settings.max_inflated_bytes)
         return reruns
 
-    async def _run(self, way: Pooled | Reruns) -> Found:
+    async def _run(self, way: Pooled | Reruns, exchange: Exchange) -> Found:
         """Within the request's own time limit and while its client is there."""
-        asked = asked_timeout(self.request.headers)
+        asked, whose = allowed(exchange, self.request.headers), client(self.request)
         timeout = self.service.settings.timeout_seconds if asked is None else asked
-        try:
-            with leaving(self.request.scope) as left:
-                return await way.run(client(self.request), timeout)
-        except asyncio.CancelledError as error:
-            if not left.set:
-                raise
-            raise ClientGone("the client left before its answer was there") from error
+        with while_there(self.request):
+            return await way.run(
+                whose, timeout, exchange.priority, partial(self._charge, way.run_tokens)
+            )
+
+    def _charge(self, tokens: int) -> None:
+        """What is let in counts towards its key's rate, and what is not costs nothing."""
+        if key := self.request.scope.get(KEY):
+            key.take(tokens, time.perf_counter())
 
     def _reply(
         self, outputs: tuple[Output, ...], pack: Pack, found: Found, usage: Mapping[str, Any]
-    ) -> Response:
+    ) -> Reply:
         """In what the client prefers, compressed where that is accepted."""
         accepted, manifest = self.request.headers, self.served.manifest
         changes = Changes.of(found, outputs, pack.lengths)
@@ -124,28 +115,23 @@ class Asked:
             body = as_arrow(outputs, pack.lengths, found, changes)
         else:
             body = as_json(manifest, outputs, pack.lengths, found, changes, usage)
-        headers = {"Content-Type": media, "Vary": "Accept, Accept-Encoding"}
-        encoding = preferred(accepted.get("accept-encoding", ""), WINDOWS)
-        if encoding is not None:
-            body = deflate(body, encoding)
-            headers["Content-Encoding"] = encoding
-        return Response(body, headers=headers)
+        return compressed(Reply(body, {"Content-Type": media}), accepted)
 
-    def _count(self, found: Found, usage: Mapping[str, Any], decode: float, encode: float) -> None:
-        """The same figures for statistics, metrics and the log line."""
-        timing = Timing(found.queue_ms / 1e3, decode, found.compute_ms / 1e3, encode)
-        self.service.statistics.succeeded(self.served.id, usage["sequences"], timing)
-        self.service.metrics.answered(self.served.id, timing)
-        spent = {"decode_ms": round(decode * 1e3, 3), "encode_ms": round(encode * 1e3, 3)}
-        note(self.request.scope, **usage, **spent)
-
-    async def _call(self, large: bool, function: Callable[..., T], *args: Any) -> T:
-        """Small work at once; large work in a thread, so that the loop goes on answering others."""
-        if not large:
-            return function(*args)
-        return await asyncio.get_running_loop().run_in_executor(
-            self.service.coders, function, *args
-        )
+    def _count(
+        self,
+        pack: Pack,
+        found: Found,
+        usage: Mapping[str, Any],
+        times: tuple[float, float, float, float],
+    ) -> None:
+        """As a prediction is, and its parts. times: begun, decoded, run and encoded."""
+        begun, decoded, returned, ended = times
+        for name, span in zip(("decode", "run", "encode"), pairwise(times), strict=True):
+            tracing.part(self.request.scope, name, *span)
+        self.service.drift.look(self.served, pack)
+        took = found.queue_ms / 1e3, decoded - begun, found.compute_ms / 1e3, ended - returned
+        model = self.served.id
+        count(self.service, self.request, model, usage, Timing(*took), ended - begun)
 
 
 def _usage(pack: Pack, way: Pooled | Reruns, found: Found) -> dict[str, float]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from service.engine.engine import Engine
+from service.engine.job import DEFAULT_PRIORITY, Job
 from service.errors import BadRequest
 from service.explain.found import Found
 from service.manifest import Output
@@ -25,15 +28,17 @@ class Reruns:
 
     @property
     def run_tokens(self) -> int:
-        """Of all sequences, whole and without each token."""
-        return int((self.pack.lengths * self.pack.lengths).sum())
+        """Of all sequences, whole and without each token; an empty one takes a place."""
+        n = self.pack.lengths
+        return int((np.maximum(n, 1) + n * np.maximum(n - 1, 1)).sum())
 
     @property
     def bytes(self) -> int:
         """What is held until it is answered, besides the input."""
         per_token = sum(rows.itemsize * rows[:1].size for rows in self.pack.columns.values())
         per_sequence = sum(rows.itemsize * rows[:1].size for rows in self.pack.context.values())
-        return self.run_tokens * per_token + (self.pack.tokens + 1) * per_sequence
+        tokens = int((self.pack.lengths * self.pack.lengths).sum())
+        return tokens * per_token + (self.pack.tokens + 1) * per_sequence
 
     def check_bytes(self, most: int) -> None:
         """BadRequest where all of it would be larger than a body may be."""
@@ -43,10 +48,20 @@ class Reruns:
                 f"{most} per request"
             )
 
-    async def run(self, client: str, timeout: float) -> Found:
-        """Raises what `Engine.predict` does."""
+    async def run(
+        self,
+        client: str,
+        timeout: float,
+        priority: int = DEFAULT_PRIORITY,
+        admitted: Callable[[], None] = lambda: None,
+    ) -> Found:
+        """Raises what `Engine.predict` and ``admitted`` do, which is called once it is let in."""
+        deadline = time.perf_counter() + timeout
+        job = Job(self.model, [self.run_tokens], client, priority, deadline=deadline)
+        self.engine.admit(job)  # before anything is made of it; `predict` asks again
+        admitted()
         every = await asyncio.to_thread(without_each, self.pack)
-        answer = await self.engine.predict(self.model, every, client=client, timeout=timeout)
+        answer = await self.engine.predict(self.model, every, priority, client, timeout)
         lengths = self.pack.lengths
         whole = np.zeros(len(every.lengths), bool)
         whole[np.cumsum(lengths + 1) - lengths - 1] = True

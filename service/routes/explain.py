@@ -9,6 +9,7 @@ from service import openapi
 from service.application import Service
 from service.explain.request import explain as respond
 from service.routes.v1 import MODEL, VERSION
+from service.routes.version import Version
 
 
 def add(app: FastAPI, service: Service) -> None:
@@ -16,7 +17,7 @@ def add(app: FastAPI, service: Service) -> None:
 
     @app.post(f"{MODEL}/explain", tags=["models"], **openapi.EXPLAIN)
     @app.post(f"{VERSION}/explain", tags=["models"], **openapi.EXPLAIN)
-    async def explain(name: str, request: Request, version: str | None = None) -> Response:
+    async def explain(name: str, request: Request, version: Version = None) -> Response:
         """Say how much each output per sequence changes when a token is left out, for every token.
 
         The body is a prediction's. A change is the output of the whole sequence less that of the

@@ -19,9 +19,14 @@ MOST_INT32 = 2**31 - 1
 
 def encode(manifest: Manifest, lengths: Array, outputs: Mapping[str, Array]) -> bytes:
     """Sequences of these lengths (N,), and rows (T, width) or (N, width) -> an IPC stream."""
+    return written(to_arrow(manifest, lengths, outputs))
+
+
+def written(table: Any) -> bytes:
+    """A struct array as an IPC stream."""
     stream = io.BytesIO()
     with StreamWriter.from_writable(stream) as writer:
-        writer.write_stream(to_arrow(manifest, lengths, outputs))
+        writer.write_stream(table)
     return stream.getvalue()
 
 

@@ -47,6 +47,13 @@ def test_answers_have_the_headers_that_are_described(name: str) -> None:
     assert ("X-Model" in described) == ("x-model" in answer.headers) == ("/models/ids" in path)
 
 
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_no_parameter_is_there_twice_and_none_of_a_path_is_one_of_a_query(name: str) -> None:
+    found = [(own["name"], own["in"]) for own in OPERATIONS[name].get("parameters", [])]
+    assert len(set(found)) == len(found)
+    assert ("version", "query") not in found
+
+
 def test_operations_are_told_apart() -> None:
     ids = [own["operationId"] for own in OPERATIONS.values()]
     assert len(set(ids)) == len(ids) > 20

@@ -11,7 +11,9 @@ import pytest
 
 from service.api import create_app
 from service.application import Service
-from service.errors import ClientGone, DeadlinePassed
+from service.engine.cost import Cost
+from service.engine.job import Job
+from service.errors import ClientGone, DeadlinePassed, QueueFull
 from service.explain.request import explain
 from service.keys import Entry, Keys
 from service.protocol import LEFT
@@ -21,6 +23,7 @@ from tests.service.explain.conftest import Serving
 from tests.service.explain.models import sequences
 from tests.service.fakes import service as fakes
 from tests.service.test_gate import bearer
+from tests.service.test_metrics import samples
 from tests.service.test_prediction import a_request
 
 CASES = [
@@ -71,6 +74,10 @@ def test_what_is_wrong_with_a_request_is_said_as_of_a_prediction() -> None:
     [
         ([[3e38, 3e38], [1, 1]], "sequence 0: output 'y' is not finite for this input"),
         ([[3e38, 3e38], [-3e38, -3e38]], "sequence 0: without token 0 output 'y' is not"),
+        (
+            [[0, 0], [2e38, 2e38], [-1e38, -1e38], [-1e38, 0]],
+            "sequence 0: without token 1 output 'y' changes by more than a 32-bit float can",
+        ),
     ],
 )
 def test_what_is_not_finite_is_named(rows: list[list[float]], message: str) -> None:
@@ -91,6 +98,23 @@ def test_a_key_s_rate_counts_what_is_run() -> None:
     assert client.post(path, json=body, headers=bearer("secret")).status_code == 429
 
 
+def test_what_is_refused_costs_a_key_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed = hashlib.sha256(b"secret").hexdigest()
+    entry, served = Entry(sha256=hashed, tokens_per_second=1, burst_tokens=9), fakes()
+    client = Client(create_app(served, keys=Keys({"team": entry})))
+    path, body, key = "/v1/models/ids/explain", {"sequences": [[1, 2, 3]]}, bearer("secret")
+    answer = client.post(path, json=body, headers={**key, "x-request-timeout": "soon"})
+    assert (answer.status_code, "X-Request-Timeout" in answer.json()["error"]) == (400, True)
+
+    def full(job: Job) -> None:
+        raise QueueFull("full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(served.engine, "admit", full)
+        assert client.post(path, json=body, headers=key).json() == {"error": "full"}
+    assert client.post(path, json=body, headers=key).status_code == 200
+
+
 def test_the_log_and_the_statistics_have_what_it_took() -> None:
     async def test() -> None:
         served = fakes()
@@ -100,6 +124,9 @@ def test_the_log_and_the_statistics_have_what_it_took() -> None:
         log = asked.scope["sumserve.log"]
         assert (log["model"], log["tokens"], log["run_tokens"]) == ("vectors", 2, 4)
         assert counts(served, "vectors", "3") == (1, 0)
+        page = samples(served)
+        for part in ("request", "decode", "queue", "compute", "encode"):
+            assert page[f"sumserve_{part}_seconds_count", "vectors", ""] == 1
         assert served.bodies.in_flight == 0
 
     asyncio.run(test())
@@ -120,6 +147,37 @@ def test_a_client_that_leaves_ends_it(serving: Serving) -> None:
         assert (served.engine.requests, served.bodies.in_flight) == (0, 0)
 
     asyncio.run(test())
+
+
+class Slow(Cost):
+    """A millisecond per token, whatever is observed."""
+
+    def _fitted(self) -> tuple[float, float]:
+        return 1e-3, 0.0
+
+
+def test_one_that_would_be_late_behind_what_others_have_still_to_come_is_refused(
+    serving: Serving,
+) -> None:
+    async def test() -> None:
+        served = serving(shared_ms=0.001)
+        costs = served.engine.costs["pooled/1"]
+        costs.steps = Slow()
+        bodies = [
+            json.dumps(body_of(sequences(manifest_of(served, "pooled"), [n]))).encode()
+            for n in (1500, 400)
+        ]
+        long = asyncio.create_task(explain(served, a_request(bodies[0]), "pooled"))
+        while not costs.answers:  # of its 3 seconds 0.75 are left
+            await asyncio.sleep(0)
+        late = a_request(bodies[1], {"x-request-timeout": "1"})  # it takes 0.8 by itself
+        with pytest.raises(QueueFull, match="seconds are expected"):
+            await explain(served, late, "pooled")
+        assert (await long).status_code == 200
+        assert not sum(served.engine.queued().values())
+        assert served.engine.queued_seconds() == 0
+
+    asyncio.run(asyncio.wait_for(test(), 60))
 
 
 def test_the_time_of_a_request_ends_it(serving: Serving) -> None:

@@ -109,6 +109,18 @@ def test_versions_are_found_by_number(serving: Serving) -> None:
     body = {"sequences": [[[1, 2]]]}
     assert client.post("/v1/models/pooled/versions/1/explain", json=body).status_code == 200
     assert client.post("/v1/models/pooled/versions/2/explain", json=body).status_code == 404
+    query = client.post("/v1/models/pooled/explain?version=2", json=body)
+    assert query.status_code == 200, "a query chooses no version"
+
+
+@pytest.mark.parametrize(("name", "counted"), [("pooled", 2 * (1 + 1 + 3)), ("mixed-timed", 11)])
+def test_an_empty_sequence_counts_as_the_place_it_takes(
+    serving: Serving, name: str, counted: int
+) -> None:
+    service = serving()
+    pack = sequences(manifest_of(service, name), [0, 3, 0])
+    found = posted(Client(create_app(service)), name, pack)
+    assert found["usage"]["run_tokens"] == counted
 
 
 def test_the_page_has_it() -> None:
