@@ -49,7 +49,7 @@ class Service:
         object.__setattr__(self, "bodies", Bodies(self.settings.body_limits()))
         object.__setattr__(self, "limits", self.settings.request_limits())
         object.__setattr__(self, "metrics", Metrics(self.engine, self.catalog))
-        object.__setattr__(self, "drift", Drift(self.settings.drift_tokens))
+        object.__setattr__(self, "drift", Drift(self.settings.drift_tokens, self.catalog))
         self._measure()
         self.engine.observers += [self.statistics, self.metrics]
 

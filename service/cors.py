@@ -9,7 +9,10 @@ from service.asking import KEYS, TIMEOUT
 from service.wires.oip_answer import HEADER
 
 METHODS = ("GET", "HEAD", "POST")
-ASKED = (*KEYS, TIMEOUT, HEADER, "Content-Type", "Content-Encoding", "X-Request-Id", "traceparent")
+ASKED = (
+    *(*KEYS, TIMEOUT, HEADER, "Content-Type", "Content-Encoding", "X-Request-Id"),
+    *("traceparent", "tracestate"),
+)
 TOLD = ("X-Request-Id", "X-Model", "X-Model-Verification", "Retry-After", HEADER)
 
 

@@ -8,9 +8,10 @@ every restart, and add up over both, which Welford's means and spreads do not.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 
 import numpy as np
@@ -18,14 +19,16 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from service.catalog import Served
+from service.catalog import Catalog, Served
 from service.columns import Column, ContextColumn, IdsColumn, TimeColumn
-from service.families import MODEL
+from service.families import KEEP_SECONDS, MODEL
 from service.pack import Array, Pack
 
-PAUSE = 0.005  # seconds between two looks at a version's inputs: bounds what they take in all
+PAUSE = 0.005  # seconds between two looks at a version's inputs: bounds how many there are
+REST = 20.0  # times what a look took, if that is longer: bounds what they take in all
 FAR = 100.0  # spreads: what lies further off counts as so far, that one value outweigh no others
 MOST_COMPONENTS = 16  # of a vector that are counted apart; wider ones are counted as one
+UNIT_TOKENS = 4096  # of the golden inputs that are looked at
 LABELS = (*MODEL, "column", "component")
 COUNTED = {
     "values": "values that were looked at and are there",
@@ -37,6 +40,8 @@ COUNTED = {
     "far": f"values that lie further off than {FAR:g} spreads, and count as so far",
 }
 ROWS = {name: row for row, name in enumerate(COUNTED)}
+
+log = logging.getLogger("sumserve.drift")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,37 +86,93 @@ class Sums:
         self.counts += (count, missing, own, above, below, squares, far)
 
 
-class Drift(Collector):
-    """Of every version that is served. Lives on the event loop."""
+@dataclass(slots=True)
+class Looked:
+    """What was seen of a version since it was loaded. gone: since when it is served no more."""
 
-    def __init__(self, most: int, clock: Callable[[], float] = time.perf_counter) -> None:
-        """most: tokens of a pack that are looked at, evenly spread over it; 0: none ever."""
-        self._most, self._clock, self._turn = most, clock, 0
-        self._due: dict[str, float] = {}  # by id, when the next look may be
-        self._models: dict[tuple[str, str], dict[str, Sums]] = {}
+    served: Served
+    sums: dict[str, Sums] = field(default_factory=dict)
+    due: float = 0.0  # when the next look may be
+    failed: bool = False
+    gone: float | None = None
 
-    def look(self, served: Served, pack: Pack, whole: bool = True) -> None:
-        """At some of the tokens and contexts that a model was asked about.
-
-        whole: not a piece of a sequence, whose context was seen and whose start is not there.
-        """
-        if not self._most or (now := self._clock()) < self._due.get(served.id, 0.0):
-            return
-        self._due[served.id] = now + PAUSE
-        own = served.manifest
-        sums = self._models.setdefault((own.name, own.version), {})
-        self._turn += 1  # where the first token is taken from, lest a pattern be met in step
+    def add(self, pack: Pack, whole: bool, most: int, turn: int) -> None:
+        """Look at some of the tokens, counted from that turn, and at some of the contexts."""
+        own = self.served.manifest
         for column in (*own.columns, *own.context):
             context = column.name in pack.context
             if whole or not (context or isinstance(column, TimeColumn)):
-                rows = len(pack.lengths) if context else pack.tokens
-                values, unknown = _values(column, pack, _some(rows, self._most, self._turn))
-                if column.name not in sums:
-                    sums[column.name] = Sums(_unit(column, served.usual, values.shape[1]))
-                sums[column.name].add(values, unknown)
+                values, unknown = _values(column, pack, most, turn)
+                if column.name not in self.sums:
+                    self.sums[column.name] = Sums(_unit(column, self.served.usual, values.shape[1]))
+                self.sums[column.name].add(values, unknown)
+
+
+class Drift(Collector):
+    """Of every version that is served. Lives on the event loop."""
+
+    def __init__(
+        self,
+        most: int,
+        catalog: Catalog | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        """most: tokens of a pack that are looked at, evenly spread over it; 0: none ever; catalog:
+        what is served; without it whatever is looked at.
+        """
+        self._most, self._catalog, self._clock, self._turn = most, catalog, clock, 0
+        self._models: dict[tuple[str, str], Looked] = {}
+
+    def look(self, served: Served, pack: Pack, whole: bool = True) -> None:
+        """At some of the tokens and contexts that a model was asked about. Never raises: whoever
+        asked has an answer.
+
+        whole: not a piece of a sequence, whose context was seen and whose start is not there.
+        """
+        if not self._most or not self._is_served(served):
+            return
+        looked = self._looked(served)
+        if (now := self._clock()) < looked.due:
+            return
+        self._turn += 1  # where the first token is taken from, lest a pattern be met in step
+        try:
+            looked.add(pack, whole, self._most, self._turn)
+        except Exception:
+            if not looked.failed:
+                log.exception("inputs cannot be looked at", extra={"fields": {"model": served.id}})
+            looked.failed = True
+        ended = self._clock()
+        looked.due = ended + max(PAUSE, REST * (ended - now))
+
+    def _is_served(self, served: Served) -> bool:
+        """Not so what was replaced, and still answers what it had begun."""
+        own = served.manifest
+        return (
+            self._catalog is None or self._catalog.versions(own.name).get(own.version) is served
+        )
+
+    def _looked(self, served: Served) -> Looked:
+        """What was seen of it. Sums of the one that was served before count in other units."""
+        model = served.manifest.name, served.manifest.version
+        found = self._models.get(model)
+        if found is None or found.served is not served:
+            found = self._models[model] = Looked(served)
+        return found
+
+    def _forget(self) -> None:
+        """What has not been served for long; until then whoever scrapes has the last of it."""
+        now = self._clock()
+        for model, looked in [*self._models.items()]:
+            if self._is_served(looked.served):
+                looked.gone = None
+            elif looked.gone is None:
+                looked.gone = now
+            elif now - looked.gone >= KEEP_SECONDS:
+                del self._models[model]
 
     def collect(self) -> Iterator[Metric]:
         """Prometheus asks."""
+        self._forget()
         for name, about in COUNTED.items():
             counter = CounterMetricFamily(f"sumserve_input_{name}", f"input: {about}", None, LABELS)
             for labels, sums, i in self._all():
@@ -130,34 +191,42 @@ class Drift(Collector):
 
     def _all(self) -> Iterator[tuple[tuple[str, ...], Sums, int]]:
         """Every component of every column, and its labels."""
-        for model, columns in self._models.items():
-            for column, sums in columns.items():
+        for model, looked in self._models.items():
+            for column, sums in looked.sums.items():
                 count = len(sums.unit.mean)
                 for i in range(count):
                     yield (*model, column, str(i) if count > 1 else ""), sums, i
 
 
-def _some(rows: int, most: int, turn: int) -> slice:
-    """Every so manieth of them, so that they are no more than that."""
+def _some(rows: int, width: int, most: int, turn: int) -> slice:
+    """Every so manieth of them, so that they are no more than that, and hold no more values than
+    so many of MOST_COMPONENTS: but one at least, however wide.
+    """
+    most = min(most, max(1, most * MOST_COMPONENTS // max(1, width)))
     step = max(1, -(-rows // most))
     return slice(turn % step, None, step)
 
 
-def _values(column: Column | ContextColumn, pack: Pack, some: slice) -> tuple[Array, int]:
+def _values(
+    column: Column | ContextColumn, pack: Pack, most: int, turn: int
+) -> tuple[Array, int]:
     """Some values of a column, (n, W) float64, NaN where there is none; how many ids are unknown.
 
     Times count from their sequence's first, as models read them.
     """
-    rows = (pack.context if column.name in pack.context else pack.columns)[column.name][some]
-    values, unknown = rows.astype(np.float64).reshape(len(rows), prod(rows.shape[1:])), 0
+    every = (pack.context if column.name in pack.context else pack.columns)[column.name]
+    width = prod(every.shape[1:])
+    some = _some(len(every), width, most, turn)
+    rows = every[some]
+    values, unknown = rows.astype(np.float64).reshape(len(rows), width), 0
     if isinstance(column, IdsColumn):
         strange = (rows < column.low) | (rows > column.high)
         values[strange], unknown = np.nan, int(strange.sum())
     elif isinstance(column, TimeColumn):
-        tokens = np.arange(pack.tokens)[some]
+        tokens = np.arange(*some.indices(pack.tokens))
         owner = np.searchsorted(np.cumsum(pack.lengths), tokens, side="right")
         values = values - pack.first(column.name)[owner][:, None]
-    if values.shape[1] > MOST_COMPONENTS:
+    if width > MOST_COMPONENTS:
         values = values.reshape(-1, 1)
     return values, unknown
 
@@ -166,4 +235,4 @@ def _unit(column: Column | ContextColumn, usual: Pack | None, width: int) -> Uni
     """Of the golden inputs, where there are any."""
     if usual is None or not usual.tokens:
         return Unit(np.zeros(width), np.ones(width))
-    return Unit.of(_values(column, usual, slice(None))[0])
+    return Unit.of(_values(column, usual, UNIT_TOKENS, 0)[0])

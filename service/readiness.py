@@ -13,14 +13,15 @@ LAST_STEP_SECONDS = 30  # after the drain: for the steps that run, and for writi
 class Readiness:
     """Not ready until started, while a model fails, and never again once draining.
 
-    failing: model -> why; stuck: why the device's thread cannot be had back, if so; leaving: set
-    once nothing new is taken.
+    failing: model -> why; stuck: why the device's thread cannot be had back, if so; unable: why it
+    cannot start, if that shows late; leaving: set once nothing new is taken.
     """
 
     started: bool = False
     draining: bool = False
     failing: dict[str, str] = field(default_factory=dict)
     stuck: str = ""
+    unable: str = ""
     leaving: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property

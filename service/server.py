@@ -106,7 +106,8 @@ def _serve(
             os._exit(1)  # a thread would be waited for that does not end
     except SystemExit as error:
         if error.code == CANNOT_START:
-            raise StartupError(f"cannot listen on {settings.host}:{settings.port}") from error
+            why = service.readiness.unable or f"cannot listen on {settings.host}:{settings.port}"
+            raise StartupError(why) from error
         raise
 
 

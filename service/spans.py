@@ -36,7 +36,10 @@ from service.trace_context import TraceContext, Traced
 MOST_QUEUED = 16_384  # spans on their way; those above are dropped
 CLOSE_SECONDS = 5.0  # to send what is left in
 MOST_PATH = 200  # characters of a path that are told
-OF_MODEL = re.compile(r"/v([12])/models/[^/]+(/versions/[^/]+)?(/[a-z]+)?")
+OF_MODEL = re.compile(
+    r"/v([12])/models/[^/]+(/versions/[^/]+)?"
+    r"(/(?:predict|stream|explain|infer|ready|config|stats))?"
+)
 CALLS = "/inference.GRPCInferenceService/"  # no method but those there are comes so far
 FIELDS = (
     *("request_id", "model", "version", "verification", "tokens", "sequences", "passes"),

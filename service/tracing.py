@@ -23,7 +23,10 @@ from service.trace_context import Part, TraceContext, Traced, trace_context
 
 PARTS = "sumserve.parts"  # in a request's scope: a list of its parts, where they are wanted
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")  # of its exporter
-UNTRACED = ("/metrics", "/v2/health/live", "/v2/health/ready")  # asked for again and again
+UNTRACED = (  # asked for again and again
+    *("/metrics", "/v2/health/live", "/v2/health/ready"),
+    *(f"/inference.GRPCInferenceService/Server{what}" for what in ("Live", "Ready")),
+)
 EXTRA = "tracing needs what is not installed: pip install 'sumserve[otel]'"
 
 log = logging.getLogger("sumserve.tracing")

@@ -16,8 +16,8 @@ import orjson
 from starlette.types import ASGIApp, Message, Scope
 
 from service.asking import KEYS, TIMEOUT
-from service.errors import ClientGone, SlowBody, TooLarge
-from service.protocol import GONE, leave
+from service.protocol import leave
+from service.rpc.reading import Reading
 from service.rpc.status import CODES
 
 ASKED = {*KEYS, "x-request-id", "traceparent", "tracestate"}  # of a call's metadata, passed on
@@ -47,9 +47,8 @@ class Answer:
 class Calls:
     """Handlers of calls. All have one message each way."""
 
-    def __init__(self, app: ASGIApp, seconds: float, most_bytes: int) -> None:
-        """seconds: in which a message must have come; most_bytes: what gRPC lets in of one."""
-        self._app, self._seconds, self._most = app, seconds, most_bytes
+    def __init__(self, app: ASGIApp, reading: Reading) -> None:
+        self._app, self._reading = app, reading
         self._tasks: set[asyncio.Task[None]] = set()
 
     def handlers(self, paths: Iterable[str]) -> dict[str, Any]:
@@ -71,7 +70,7 @@ class Calls:
         scope, answer = _scope(path, context), Answer()
 
         async def receive() -> Message:
-            return {"type": "http.request", "body": await self._read(scope, context)}
+            return {"type": "http.request", "body": await self._reading.read(context, scope)}
 
         task = asyncio.create_task(self._run(scope, receive, answer))
         self._tasks.add(task)
@@ -89,20 +88,6 @@ class Calls:
 
     async def _run(self, scope: Scope, receive: Any, answer: Answer) -> None:
         await self._app(scope, receive, answer.send)
-
-    async def _read(self, scope: Scope, context: Any) -> bytes:
-        """The call's message."""
-        try:
-            async with asyncio.timeout(self._seconds):
-                found = await context.read()
-        except TimeoutError as error:
-            allowed = f"allowed are {self._seconds:g} seconds"
-            raise SlowBody(f"the message did not arrive in time; {allowed}") from error
-        if isinstance(found, bytes):
-            return found
-        if scope["state"].get(GONE):
-            raise ClientGone("the client left before its message had arrived")
-        raise TooLarge(f"the message is missing, or larger than the limit of {self._most} bytes")
 
 
 def _scope(path: str, context: Any) -> Scope:

@@ -15,11 +15,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from service import schema
+from service import schema, tracing
 from service.application import Service
 from service.catalog import Served
 from service.complaint import on_bug, on_service_error
 from service.errors import BadRequest, ServiceError, TooLarge, UnknownModel
+from service.gate import role
 from service.prediction import respond_to
 from service.repository.control import Control
 from service.repository.index import index
@@ -68,18 +69,23 @@ class Methods:
 
     async def _respond(self, request: Request) -> Response:
         started, path = time.perf_counter(), request.scope["path"]
-        name = path.rpartition("/")[2]
+        if role(path) is None:  # for everybody: nothing is read of whoever it is
+            return await self._answer(path, b"")
         with self._service.bodies.holding() as held:
             body = (await request.receive())["body"]
             held.take(len(body))
-            if name == "ModelInfer":
+            if path.endswith("/ModelInfer"):
+                tracing.part(request.scope, "receive", started, time.perf_counter())
                 model = outline(body, self._service.limits.tensors)
                 return await respond_to(self._service, infer, request, model, body, started)
             if len(body) > MOST_BYTES:
                 raise TooLarge(f"the message is larger than the limit of {MOST_BYTES} bytes")
-            method = methods()[path]
-            said = await self._answers[name](parsed(method.request, body))
-            return Response(ParseDict(said, method.response()).SerializeToString())
+            return await self._answer(path, body)
+
+    async def _answer(self, path: str, body: bytes) -> Response:
+        method = methods()[path]
+        said = await self._answers[path.rpartition("/")[2]](parsed(method.request, body))
+        return Response(ParseDict(said, method.response()).SerializeToString())
 
     def _find(self, message: Any) -> Served:
         return self._service.catalog.find(message.name, message.version or None)

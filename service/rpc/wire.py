@@ -18,6 +18,7 @@ from service.errors import BadRequest, quoted
 from service.manifest import Manifest
 from service.pack import Array
 from service.rpc.messages import message, parsed
+from service.rpc.outline import check_listed
 from service.wires import oip_fields
 from service.wires.document import MOST_FIELDS
 from service.wires.exchange import Exchange, exchanged
@@ -53,6 +54,7 @@ def infer(body: Body, headers: Headers, manifest: Manifest, limits: Limits) -> E
 
     It may take as long as its parameter or the deadline of its call says, whichever is shorter.
     """
+    check_listed(body)
     request = read(parsed(message("ModelInferRequest"), bytes(body)), limits)
     found = exchanged(request, manifest, limits, encode)
     limited = [own for own in (found.timeout, asked_timeout(headers)) if own is not None]

@@ -24,6 +24,7 @@ from tests.deploy.monitoring import (
     named,
     on_page,
     panels,
+    with_key,
 )
 
 PREDICT = {"sequences": [[1, 2, 3], []]}
@@ -144,8 +145,19 @@ def test_prometheus_finds_nothing_to_mend_in_a_server_s_page(page: str) -> None:
 
 
 @needs_promtool
-def test_prometheus_takes_the_configuration(tmp_path: Path) -> None:
+@pytest.mark.parametrize("keys", [False, True])
+def test_prometheus_takes_the_configuration(tmp_path: Path, keys: bool) -> None:
     shutil.copytree(FOLDER, tmp_path / "monitoring")
-    (tmp_path / "monitoring" / "sumserve.key").write_text("secret")
-    promtool("check", "config", tmp_path / "monitoring" / "prometheus.yml")
+    path = tmp_path / "monitoring" / "prometheus.yml"
+    if keys:
+        path.write_text(with_key(path.read_text()))
+        (tmp_path / "monitoring" / "sumserve.key").write_text("secret")
+    promtool("check", "config", path)
     assert filled("rate(x[$__rate_interval])") == "rate(x[1m])"
+
+
+def test_without_keys_nothing_of_the_configuration_asks_for_one() -> None:
+    text = (FOLDER / "prometheus.yml").read_text()
+    used = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
+    assert "authorization" in text
+    assert not re.search("authorization|credentials", "\n".join(used))

@@ -44,6 +44,12 @@ def test_an_origin_that_is_named_may_ask_and_read_what_is_told() -> None:
     assert "access-control-allow-credentials" not in answer.headers
 
 
+def test_a_page_s_trace_may_go_on_here() -> None:
+    asking = {**ASKING, "Access-Control-Request-Headers": "traceparent, tracestate"}
+    asked = client("*").request("OPTIONS", PATH, headers=HERE | asking)
+    assert asked.status_code == 200
+
+
 def test_another_origin_is_not() -> None:
     own = client("https://here.example")
     assert own.request("OPTIONS", PATH, headers=THERE | ASKING).status_code == 400

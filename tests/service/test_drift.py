@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import count
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from service.api import create_app
-from service.catalog import Served
+from service.catalog import Catalog, Served
 from service.drift import FAR, MOST_COMPONENTS, PAUSE, Drift
 from service.manifest import IdsColumn, Manifest, NumericColumn, TimeColumn, VectorColumn
 from service.pack import Array, Pack
@@ -23,10 +22,22 @@ from tests.service.fakes import EVENTS, Summing, manifest, service
 RNG = np.random.default_rng(0)
 
 
-def looking(most: int, clock: Iterator[float] | None = None) -> Drift:
-    """With a clock by which there is a second between any two looks."""
-    times = clock or map(float, count())
-    return Drift(most, lambda: next(times))
+class Looking(Drift):
+    """Whose looks take no time, a second after each other."""
+
+    step = 1.0
+
+    def __init__(self, most: int, catalog: Catalog | None = None) -> None:
+        self.now = 0.0
+        super().__init__(most, catalog, lambda: self.now)
+
+    def look(self, served: Served, pack: Pack, whole: bool = True) -> None:
+        self.now += self.step
+        super().look(served, pack, whole)
+
+
+def looking(most: int, catalog: Catalog | None = None) -> Looking:
+    return Looking(most, catalog)
 
 
 def served(described: Manifest, usual: Pack | None = None) -> Served:
@@ -41,7 +52,7 @@ def of(*columns: Any, context: tuple[Any, ...] = ()) -> Manifest:
 class Page:
     """Of one or more workers."""
 
-    drifts: list[Drift]
+    drifts: Sequence[Drift]
 
     def sum(self, name: str, column: str, component: str = "") -> float:
         """Of all workers."""
@@ -122,16 +133,9 @@ def test_missing_numbers_and_unknown_ids_are_counted_apart() -> None:
     drift = looking(100)
     drift.look(served(of(*columns)), pack)
     page = Page([drift])
-    assert [page.sum(f"{what}_total", "n") for what in ("values", "missing", "unknown")] == [
-        2,
-        3,
-        0,
-    ]
-    assert [page.sum(f"{what}_total", "i") for what in ("values", "missing", "unknown")] == [
-        2,
-        0,
-        3,
-    ]
+    counted = ("values_total", "missing_total", "unknown_total")
+    assert [page.sum(what, "n") for what in counted] == [2, 3, 0]
+    assert [page.sum(what, "i") for what in counted] == [2, 0, 3]
     assert page.mean_and_spread("i")[0] == 1.5
 
 
@@ -164,8 +168,8 @@ def test_no_more_than_so_many_tokens_are_looked_at_and_all_places_have_their_tur
 
 
 def test_looks_have_a_pause_between_them_so_that_load_makes_them_no_dearer() -> None:
-    drift = looking(10, iter([7.0, 7.0 + PAUSE / 2, 7.0 + PAUSE]))
-    model = served(of(NumericColumn(name="x")))
+    drift, model = looking(10), served(of(NumericColumn(name="x")))
+    drift.step = PAUSE / 2
     for value in (1.0, 50.0, 3.0):
         drift.look(model, numbers("x", np.array([value])))
     page = Page([drift])

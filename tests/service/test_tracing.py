@@ -173,6 +173,13 @@ def test_a_request_that_is_wrong_is_a_span_and_no_error_of_the_server() -> None:
     assert len(second.attributes["url.path"]) <= 200
 
 
+def test_words_that_are_of_no_route_are_in_no_name() -> None:
+    traced = Traced()
+    for word in ("zzz", "predictx", "infer/x"):
+        traced.client.post(f"/v1/models/vectors/{word}", json=GOOD)
+    assert [span.name for span in traced.all] == ["POST"] * 3
+
+
 def test_an_error_of_the_server_is_one_of_the_span() -> None:
     traced = Traced()
     traced.service.readiness.draining = True

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 
-import grpc
 import numpy as np
 import pytest
 from grpc import StatusCode
@@ -15,9 +15,11 @@ from grpc import StatusCode
 from service.application import Service
 from service.errors import DeadlinePassed
 from service.protocol import LEFT
+from service.keys import Keys
 from service.repository.control import Control
 from service.rpc.calls import Calls
 from service.rpc.messages import message
+from service.rpc.reading import Reading
 from service.rpc.server import application
 from service.siblings import Siblings
 from service.whole import Whole
@@ -47,6 +49,7 @@ class Context:
         self._metadata = [(name.replace("_", "-"), value) for name, value in metadata.items()]
         self.code: Any = None
         self.details = ""
+        self.over = False  # for gRPC: nothing can be sent any more
         self.trailing: dict[str, str] = {}
 
     async def read(self) -> Any:
@@ -57,6 +60,10 @@ class Context:
     async def abort(self, code: Any, details: str, trailing: Any) -> None:
         self.code, self.details, self.trailing = code, details, dict(trailing)
         raise AbortedError
+
+    async def send_initial_metadata(self, metadata: Any) -> None:
+        if self.over:
+            raise RuntimeError("the call is over")
 
     def set_trailing_metadata(self, trailing: Any) -> None:
         self.trailing = dict(trailing)
@@ -71,10 +78,14 @@ class Context:
         return self._peer
 
 
-def calls(served: Service, seconds: float = 60) -> Calls:
+def calls(served: Service, seconds: float = 60, keys: Keys | None = None) -> Calls:
     alone = Siblings()
     whole, control = Whole(served, alone), Control(served.repository, alone)
-    return Calls(application(served, whole, control, None), seconds, 1000)
+    return Calls(application(served, whole, control, keys), reading(served, seconds))
+
+
+def reading(served: Service, seconds: float = 60) -> Reading:
+    return Reading(replace(served.settings.body_limits(), seconds=seconds, bytes=1000))
 
 
 def called(context: Context, served: Service | None = None, seconds: float = 60) -> bytes:
@@ -156,14 +167,6 @@ def test_a_message_that_does_not_come_is_not_waited_for() -> None:
     assert "did not arrive in time; allowed are 0 seconds" in context.details
 
 
-def test_a_message_that_grpc_has_not_let_in_is_too_large() -> None:
-    context = Context(grpc.aio.EOF)
-    with pytest.raises(AbortedError):
-        called(context)
-    assert context.code is StatusCode.RESOURCE_EXHAUSTED
-    assert "the limit of 1000 bytes" in context.details
-
-
 def test_an_unexpected_error_is_internal_and_says_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -234,5 +237,5 @@ def test_metadata_that_is_not_asked_for_is_not_passed_on(monkeypatch: pytest.Mon
     passed = {"x_api_key": "k", "authorization": "Bearer b"}
     others = {"accept_encoding": "gzip", "content_length": "9", "x_new": "1"}
     context = Context(GOOD, None, "", **passed, **others)
-    assert asyncio.run(Calls(app, 1, 1).call(INFER, context)) == b"ok"
+    assert asyncio.run(Calls(app, reading(service())).call(INFER, context)) == b"ok"
     assert seen == {b"x-api-key": b"k", b"authorization": b"Bearer b"}

@@ -1,15 +1,22 @@
 from __future__ import annotations
 
+import asyncio
 import socket
 from typing import Any
 
+import grpc
 import pytest
 
 from benchmarks.process import free_port
 from service.errors import SettingsError, StartupError
+from service.readiness import Readiness
+from service.repository.control import Control
 from service.rpc import start
-from service.rpc.server import address, options
+from service.rpc.server import SPARE_CALLS, STREAMS, address, listen, options, serve
 from service.settings import Settings
+from service.siblings import Siblings
+from service.whole import Whole
+from tests.service.fakes import service
 
 
 def settings(**given: Any) -> Settings:
@@ -48,3 +55,41 @@ def test_an_address_is_written_as_grpc_reads_it(host: str, found: str) -> None:
 def test_only_workers_share_a_port() -> None:
     assert dict(options(settings()))["grpc.so_reuseport"] == 0
     assert dict(options(settings(workers=2)))["grpc.so_reuseport"] == 1
+
+
+def test_a_connection_has_so_many_calls_at_a_time() -> None:
+    assert dict(options(settings()))["grpc.max_concurrent_streams"] == STREAMS
+
+
+def test_a_port_that_somebody_took_meanwhile_is_named() -> None:
+    class Server:
+        def add_insecure_port(self, address: str) -> int:
+            raise RuntimeError(f"Failed to bind to address {address}")
+
+    readiness = Readiness()
+    with pytest.raises(StartupError, match="cannot listen on 127.0.0.1:9000 for gRPC"):
+        listen(Server(), settings(grpc_port=9000), readiness)
+    assert readiness.unable == "cannot listen on 127.0.0.1:9000 for gRPC"
+
+
+def test_there_are_some_more_calls_at_a_time_than_may_wait_and_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class StopError(Exception):
+        pass
+
+    def made(**about: Any) -> None:
+        seen.update(about)
+        raise StopError
+
+    async def serving() -> None:
+        own, alone = service(queue_requests=7), Siblings()
+        whole, control = Whole(own, alone), Control(own.repository, alone)
+        async with serve(own, whole, control, None, None):
+            raise AssertionError("it serves")
+
+    seen = dict[str, Any]()
+    monkeypatch.setattr(grpc.aio, "server", made)
+    with pytest.raises(StopError):
+        asyncio.run(serving())
+    assert seen["maximum_concurrent_rpcs"] == 7 + SPARE_CALLS
