@@ -61,8 +61,7 @@ class Engine:
     ) -> None:
         """From now on requests may name this model.
 
-        proof: raises when its golden inputs are not answered as they should; costs: what has been
-        learned of it already.
+        proof: raises when its golden inputs are answered wrongly; costs: what is learned already.
         """
         self._roster.add(model, session, proof, costs)
 
