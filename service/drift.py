@@ -147,9 +147,7 @@ class Drift(Collector):
     def _is_served(self, served: Served) -> bool:
         """Not so what was replaced, and still answers what it had begun."""
         own = served.manifest
-        return (
-            self._catalog is None or self._catalog.versions(own.name).get(own.version) is served
-        )
+        return self._catalog is None or self._catalog.versions(own.name).get(own.version) is served
 
     def _looked(self, served: Served) -> Looked:
         """What was seen of it. Sums of the one that was served before count in other units."""
@@ -207,9 +205,7 @@ def _some(rows: int, width: int, most: int, turn: int) -> slice:
     return slice(turn % step, None, step)
 
 
-def _values(
-    column: Column | ContextColumn, pack: Pack, most: int, turn: int
-) -> tuple[Array, int]:
+def _values(column: Column | ContextColumn, pack: Pack, most: int, turn: int) -> tuple[Array, int]:
     """Some values of a column, (n, W) float64, NaN where there is none; how many ids are unknown.
 
     Times count from their sequence's first, as models read them.

@@ -51,6 +51,12 @@ class Folder:
         found = [path for path in model.glob("[!.]*") if path.is_dir()]
         return {path.name: path for path in sorted(found, key=_number, reverse=True)}
 
+    def version(self, name: str, version: str) -> Path | None:
+        """One version, whatever else lies beside it; None where it does not lie there."""
+        path = self.root / name / version
+        lies = path.is_dir() and not path.parent.is_symlink()
+        return path if lies and name in self.names() and version.isdecimal() else None
+
     def aliases(self, name: str, versions: Versions) -> dict[str, str]:
         """A model's aliases. BundleError where they name what is not there."""
         path = self.root / name / ALIASES

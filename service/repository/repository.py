@@ -201,7 +201,7 @@ class Repository:
 
     async def _follow(self, name: str, version: str, digest: str) -> None:
         try:
-            folder = self.folder.versions(name).get(version)
+            folder = self.folder.version(name, version)
             if folder is None or read_manifest(folder).digest != digest:
                 raise BundleError(f"{name}/{version}: what other workers serve lies there no more")
             self.put(await self._loaded(folder))

@@ -113,10 +113,10 @@ def test_a_load_that_is_given_up_while_it_goes_on_leaves_nothing(
         monkeypatch.setattr(repository, "_loaded", slowly)
         with monkeypatch.context() as patch:
             patch.setattr(workers[0].service.repository, "_prepared", exhausted)
+            loading = asyncio.create_task(workers[0].control.load("plain"))
+            await asyncio.sleep(0.05)
+            go.set()
             with pytest.raises(ServiceError, match="internal error"):
-                loading = asyncio.create_task(workers[0].control.load("plain"))
-                await asyncio.sleep(0.05)
-                go.set()
                 await loading
         assert [worker.versions for worker in workers] == [["1"]] * COUNT
         await workers[0].control.load("plain")

@@ -81,6 +81,9 @@ def test_something_odd_in_one_model_is_not_in_the_way_of_another(root: Path) -> 
     assert [*Folder(root).versions("m")] == ["10", "9", "2"]
     assert Folder(root).versions("nothing") == {}
     assert Folder(root).versions("..") == {}
+    assert Folder(root).version("a", "1") == root / "a" / "1"
+    for name, version in (("a", "new"), ("a", "2"), ("..", "1"), ("a", "../a")):
+        assert Folder(root).version(name, version) is None
 
 
 def test_a_model_that_is_a_link_is_refused(root: Path, tmp_path: Path) -> None:
@@ -91,7 +94,8 @@ def test_a_model_that_is_a_link_is_refused(root: Path, tmp_path: Path) -> None:
 
 def test_no_path_is_told(root: Path) -> None:
     told = f"{root}/m/2/bundle.json is missing; {root}: not a folder"
-    assert Folder(root).hidden(told) == "m/2/bundle.json is missing; the folder of models: not a folder"
+    hidden = "m/2/bundle.json is missing; the folder of models: not a folder"
+    assert Folder(root).hidden(told) == hidden
 
 
 def test_a_half_written_export_is_not_found(root: Path) -> None:

@@ -14,8 +14,8 @@ from grpc import StatusCode
 
 from service.application import Service
 from service.errors import DeadlinePassed
-from service.protocol import LEFT
 from service.keys import Keys
+from service.protocol import LEFT
 from service.repository.control import Control
 from service.rpc.calls import Calls
 from service.rpc.messages import message

@@ -67,7 +67,7 @@ def test_a_port_that_somebody_took_meanwhile_is_named() -> None:
             raise RuntimeError(f"Failed to bind to address {address}")
 
     readiness = Readiness()
-    with pytest.raises(StartupError, match="cannot listen on 127.0.0.1:9000 for gRPC"):
+    with pytest.raises(StartupError, match=r"cannot listen on 127\.0\.0\.1:9000 for gRPC"):
         listen(Server(), settings(grpc_port=9000), readiness)
     assert readiness.unable == "cannot listen on 127.0.0.1:9000 for gRPC"
 
