@@ -75,9 +75,9 @@ def test_an_engine_counts_it_in_its_queue_and_in_the_time_that_is_expected() -> 
             assert engine.queued() == {"double": 90}
             assert engine.queued_seconds() > 0
             with pytest.raises(QueueFull):
-                await engine.predict("double", packed(tokens(*range(20))))
+                await engine.predict("double", packed(tokens(*range(20))), client="me")
             rest.tokens = 80
-            await engine.predict("double", packed(tokens(*range(20))))
+            await engine.predict("double", packed(tokens(*range(20))), client="me")
         assert not sum(engine.queued().values())
         assert engine.queued_seconds() == 0
 
