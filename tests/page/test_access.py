@@ -48,6 +48,16 @@ def test_a_key_opens_the_page_and_stays_in_its_tab(browser: Browser, locked: Ser
         assert "$SUMSERVE_KEY" in page.locator("#tabs").inner_text()
 
 
+def test_nothing_can_be_asked_while_no_model_is_known(
+    browser: Browser, locked: ServerProcess
+) -> None:
+    with visiting(browser, locked.url, forgiven=REFUSED) as visit:
+        expect(visit.page.get_by_role("alert")).to_be_visible()
+        for section in ("#draw", "#ask", "#snippets"):
+            expect(visit.page.locator(section)).to_be_hidden()
+        assert visit.page.locator("#live").is_visible()
+
+
 def test_a_key_that_no_header_can_carry_is_refused_at_once(
     browser: Browser, locked: ServerProcess
 ) -> None:

@@ -64,6 +64,7 @@ def test_the_page_fits_and_its_text_can_be_read(
     folder = Path(os.environ.get("SCREENSHOTS", tmp_path))
     with visiting(browser, server.url, size, color_scheme=dark) as visit:
         page = filled(visit)
+        expect(page.locator(".chart path.line").last).to_have_attribute("d", re.compile("L.*L.*L"))
         shot = folder / f"{size}-{dark}.png"
         page.screenshot(path=shot, full_page=True)
         assert shot.stat().st_size > 20_000
