@@ -182,16 +182,18 @@ GAINS = """async ([name, ...texts]) => {
 def test_a_worker_that_missed_a_page_gains_what_it_counted_since_or_since_it_began_anew(
     page: Page, gone: dict[int, str | None], back: int, gain: int
 ) -> None:
+    pages: list[dict[int, str | None]]
     pages = [{0: scraped(5, []), 1: scraped(1000, [])}, {0: scraped(7, []), **gone}]
     pages += [{0: scraped(8, []), 1: scraped(back, [])}]
-    gained, queued = page.evaluate(GAINS, ["requests_total", *map(one_page, pages)])
+    gained, queued = page.evaluate(GAINS, ["requests_total", *(one_page(own) for own in pages)])
     assert gained == [2, 1 + gain]
     assert queued == [1005, 7, 8 + back]
 
 
 def test_a_worker_that_was_on_no_page_yet_has_gained_nothing(page: Page) -> None:
+    pages: list[dict[int, str | None]]
     pages = [{0: scraped(5, []), 1: None}, {0: scraped(6, []), 1: scraped(1000, [])}]
-    gained, _ = page.evaluate(GAINS, ["requests_total", *map(one_page, pages)])
+    gained, _ = page.evaluate(GAINS, ["requests_total", *(one_page(own) for own in pages)])
     assert gained == [1]
 
 
