@@ -6,6 +6,7 @@ Knows no method and no message.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -14,11 +15,11 @@ from starlette.types import Scope
 
 from service.body import BodyLimits
 from service.errors import BadRequest, ClientGone, QueueFull, ServiceError, SlowBody, TooLarge
-from service.protocol import leaving
+from service.protocol import GONE, leaving
 
 AT_ONCE = 64  # calls that read and have only begun to
 MOMENT = 0.5  # seconds in which a message arrives that is small, or was sent before it was read
-LEAVE_SECONDS = 0.1  # after a read that found nothing: in which gRPC says so of who has left
+FIRST_SECONDS = 0.1  # in which a message has begun: by its first bytes gRPC refuses a large one
 
 
 class Reading:
@@ -42,6 +43,7 @@ class Reading:
         that is cancelled.
         """
         async with self._turn(scope):
+            begun = time.perf_counter()
             found = asyncio.ensure_future(context.read())
             found.add_done_callback(_ended)
             moment = min(self._moment, self._limits.seconds)
@@ -51,7 +53,7 @@ class Reading:
         message = found.result()
         if isinstance(message, bytes):
             return message
-        raise await self._why_not(context, scope)
+        raise await self._why_not(context, scope, time.perf_counter() - begun)
 
     @asynccontextmanager
     async def _turn(self, scope: Scope) -> AsyncIterator[None]:
@@ -86,20 +88,25 @@ class Reading:
             allowed = f"allowed are {self._limits.seconds:g} seconds"
             raise SlowBody(f"the message did not arrive in time; {allowed}")
 
-    async def _why_not(self, context: Any, scope: Scope) -> ServiceError:
-        """Why there is no message. gRPC does not say; but one that it ended cannot be answered."""
-        try:
-            with leaving(scope) as left:
-                await asyncio.sleep(LEAVE_SECONDS)
-        except asyncio.CancelledError as error:
-            if not left.set:
-                raise
-            raise ClientGone("the client left before its message had arrived") from error
-        try:
-            await context.send_initial_metadata(())
-        except Exception:  # which is not said, and depends on its version
+    async def _why_not(self, context: Any, scope: Scope, seconds: float) -> ServiceError:
+        """Why there is no message; seconds: that its read took.
+
+        gRPC does not say. A call whose client just sent none can be answered. Of those that are over
+        it has itself refused messages that are too large, at once; the others' clients have left.
+        """
+        if not scope["state"].get(GONE) and await _can_be_answered(context):
+            return BadRequest("the message is missing; a call has one")
+        if seconds < FIRST_SECONDS and context.time_remaining() != 0:
             return TooLarge(f"the message is larger than the limit of {self._limits.bytes} bytes")
-        return BadRequest("the message is missing; a call has one")
+        return ClientGone("the client left before its message had arrived")
+
+
+async def _can_be_answered(context: Any) -> bool:
+    try:
+        await context.send_initial_metadata(())
+    except Exception:  # which one depends on gRPC's version
+        return False
+    return True
 
 
 def _ended(read: asyncio.Future[Any]) -> None:

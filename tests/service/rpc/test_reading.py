@@ -50,11 +50,6 @@ class Arriving(Context):
         return asyncio.create_task(reading.read(self, self.scope))
 
 
-@pytest.fixture(autouse=True)
-def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LEAVE_SECONDS", 0.0)
-
-
 async def until(found: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
         while not found():
@@ -72,7 +67,7 @@ async def begun(contexts: list[Arriving], count: int) -> None:
 @pytest.mark.parametrize("method", [name for name in NAMES if name not in OPEN])
 @pytest.mark.parametrize("key", [{}, {"x_api_key": "wrong"}])
 def test_a_message_is_not_read_before_its_caller_s_key_is_known(
-    method: str, key: dict[str, str]
+    method: str, key: dict[str, Any]
 ) -> None:
     context = Untouched(**key)
     with pytest.raises(AbortedError):
@@ -194,28 +189,30 @@ def test_a_missing_message_is_told_from_one_that_is_too_large(
     assert sentence in context.details
 
 
+@pytest.mark.parametrize(("first", "deadline"), [(0.0, None), (60.0, 0.0)])
 def test_a_client_that_leaves_before_its_message_has_come_is_logged_as_that(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    first: float,
+    deadline: float | None,
 ) -> None:
-    monkeypatch.setattr(module, "LEAVE_SECONDS", 60.0)
-
-    class Leaving(Context):
-        async def read(self) -> Any:
-            asyncio.get_running_loop().call_later(0, task.cancel)  # a little later, as gRPC does
-            return grpc.aio.EOF
-
-    async def test() -> None:
-        nonlocal task
-        task = asyncio.create_task(_answer(Leaving()))
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        await until(lambda: len(asyncio.all_tasks()) == 1)
-
-    task: Any = None
-    with caplog.at_level(logging.INFO, "sumserve.access"):
-        asyncio.run(test())
+    monkeypatch.setattr(module, "FIRST_SECONDS", first)
+    context = Context(grpc.aio.EOF, deadline)
+    context.over = True
+    with caplog.at_level(logging.INFO, "sumserve.access"), pytest.raises(AbortedError):
+        called(context)
     assert line(caplog)["status"] == 499
 
 
-async def _answer(context: Context) -> bytes:
-    return await calls(service()).call(f"{PATH}/ModelInfer", context)
+def test_nothing_is_sent_to_who_is_known_to_have_left() -> None:
+    async def test() -> None:
+        reading, own = Reading(LIMITS), Arriving(grpc.aio.EOF)
+        task = own.by(reading)
+        await until(lambda: own.begun)
+        leave(own.scope["state"])
+        own.send_initial_metadata = None  # type: ignore[assignment, method-assign]
+        own.come.set()
+        with pytest.raises((ClientGone, TooLarge)):
+            await task
+
+    asyncio.run(test())
