@@ -91,8 +91,8 @@ class Reading:
     async def _why_not(self, context: Any, scope: Scope, seconds: float) -> ServiceError:
         """Why there is no message; seconds: that its read took.
 
-        gRPC does not say. A call whose client just sent none can be answered. Of those that are over
-        it has itself refused messages that are too large, at once; the others' clients have left.
+        gRPC does not say. A call whose client just sent none can be answered. Of those that are
+        over it has itself refused the too large, at once; the others' clients have left.
         """
         if not scope["state"].get(GONE) and await _can_be_answered(context):
             return BadRequest("the message is missing; a call has one")

@@ -49,7 +49,7 @@ class Context:
         self._metadata = [(name.replace("_", "-"), value) for name, value in metadata.items()]
         self.code: Any = None
         self.details = ""
-        self.over = False  # for gRPC: nothing can be sent any more
+        self.over = self.sent = False  # for gRPC: nothing can be sent any more; something was
         self.trailing: dict[str, str] = {}
 
     async def read(self) -> Any:
@@ -62,6 +62,7 @@ class Context:
         raise AbortedError
 
     async def send_initial_metadata(self, metadata: Any) -> None:
+        self.sent = True
         if self.over:
             raise RuntimeError("the call is over")
 
