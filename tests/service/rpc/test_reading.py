@@ -102,7 +102,7 @@ def test_as_many_messages_arrive_for_long_as_fit_and_small_ones_pass_them() -> N
         long = [Arriving(), Arriving(), Arriving()]
         first, second, third = (own.by(reading) for own in long)
         with pytest.raises(QueueFull, match="the limit is 250 bytes") as caught:
-            await third
+            await asyncio.wait_for(third, 20)
         assert caught.value.reason == "memory"
         small = Arriving(b"small")
         small.come.set()
@@ -123,7 +123,7 @@ def test_one_message_may_always_arrive_however_large() -> None:
     async def test() -> bytes:
         reading, own = Reading(BodyLimits(100, 100, 1, 60.0, 1.0, 1), moment=0.0), Arriving()
         task = own.by(reading)
-        await until(lambda: not reading._places)
+        await begun([own], 1)
         own.come.set()
         return await task
 
