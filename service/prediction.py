@@ -71,10 +71,10 @@ async def _answered(
     large, manifest = len(body) > LARGE_BYTES, served.manifest
     begun = time.perf_counter()
     exchange = await call(service, large, wire, body, headers, manifest, service.limits)
-    decoded = time.perf_counter()
+    decoded, timeout = time.perf_counter(), allowed(exchange, headers)
     if key := request.scope.get(KEY):
         key.take(sum(map(cost, exchange.pack.lengths.tolist())), decoded)
-    answer = await _run(service, request, headers, served, exchange)
+    answer = await _run(service, request, timeout, served, exchange)
     returned = time.perf_counter()
     usage = _usage(answer, exchange)
     large = large or sum(rows.nbytes for rows in answer.outputs.values()) > LARGE_BYTES
@@ -108,16 +108,14 @@ def count(
 async def _run(
     service: Service,
     request: Request,
-    headers: Mapping[str, str],
+    timeout: float | None,
     served: Served,
     exchange: Exchange,
 ) -> Answer:
     """The engine's answer, within the request's own time limit and while its client is there."""
-    timeout, whose = allowed(exchange, headers), client(request)
+    about = served.id, exchange.pack, exchange.priority, client(request), timeout
     with while_there(request):
-        return await service.engine.predict(
-            served.id, exchange.pack, exchange.priority, whose, timeout
-        )
+        return await service.engine.predict(*about)
 
 
 def allowed(exchange: Exchange, headers: Mapping[str, str]) -> float | None:
