@@ -111,7 +111,7 @@ class Control:
         # Whoever asked may have died meanwhile.
         wait = 2 * LOAD_SECONDS
         asyncio.get_running_loop().call_later(wait, self._repository.abandon, change)
-        return [FINE, " ".join(sorted(own.bundle.manifest.digest for own in prepared.fresh))]
+        return [FINE, " ".join(sorted(str(own.bundle.manifest.digest) for own in prepared.fresh))]
 
     async def _decide(self, change: str, commit: bool, serving: Any) -> bool:
         """serving: what whoever decides serves now; for a worker that was not there before."""

@@ -141,7 +141,9 @@ def test_a_change_that_is_given_up_meanwhile_is_not_prepared(bundles: Path, root
     together(root, test)
 
 
-def test_workers_that_find_different_files_do_not_change(bundles: Path, root: Path) -> None:
+def test_workers_that_find_different_files_do_not_change(
+    bundles: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def test(workers: list[Worker]) -> None:
         folder = add_version(bundles, root, "plain", "2")
         other = workers[2].service.repository
@@ -153,7 +155,7 @@ def test_workers_that_find_different_files_do_not_change(bundles: Path, root: Pa
             vouch(folder, flops_per_token=7)
             return await prepare(*about)
 
-        other.prepare = late  # type: ignore[method-assign]
+        monkeypatch.setattr(other, "prepare", late)
         with pytest.raises(Conflict, match="workers find different files"):
             await workers[0].control.load("plain")
         assert [worker.versions for worker in workers] == [["1"]] * COUNT

@@ -21,7 +21,7 @@ def root(bundles: Path, tmp_path: Path) -> Path:
 
 
 def test_a_worker_that_comes_in_the_midst_of_a_load_serves_what_is_new(
-    bundles: Path, root: Path
+    bundles: Path, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def test(workers: list[Worker]) -> None:
         add_version(bundles, root, "plain", "2")
@@ -36,7 +36,7 @@ def test_a_worker_that_comes_in_the_midst_of_a_load_serves_what_is_new(
             await late.control.join()
             return prepared
 
-        own.prepare = meanwhile  # type: ignore[method-assign]
+        monkeypatch.setattr(own, "prepare", meanwhile)
         await workers[0].control.load("plain")
         assert [worker.versions for worker in workers] == [["2"]] * COUNT
 
