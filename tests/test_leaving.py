@@ -62,7 +62,7 @@ def test_what_a_client_asked_is_dropped_when_it_leaves() -> None:
         left = statistics(process)
         time.sleep(0.3)
         later = statistics(process)
-        logged = [line for line in process.log_lines() if line.get("model") == "digits"]
+        logged = [line for line in process.log_lines() if line.get("method") == "POST"]
     assert left["answered"] == 0
     assert later["steps"] - left["steps"] <= 2, "steps that were already with the runner"
     assert later["steps"] < CLIENTS * SEQUENCES * TOKENS / STEP

@@ -81,6 +81,7 @@ class Executor:
                 while given & self._submitted:
                     self._came_back.clear()
                     await self._came_back.wait()
+        await asyncio.sleep(0)  # what came of the last of it is told in this turn of the loop
 
     def close(self) -> None:
         """Take nothing more."""

@@ -31,7 +31,7 @@ def _handlers() -> Iterator[None]:
 def test_a_signal_while_bundles_load_ends_the_process_cleanly(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(server, "load", lambda _: os.kill(os.getpid(), signal.SIGTERM))
+    monkeypatch.setattr(server, "load", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(SystemExit, match="0"):
         server.serve(Settings())
 

@@ -63,7 +63,7 @@ def test_whoever_is_asked_tells_the_counts_of_both(two: ServerProcess) -> None:
             (own,) = httpx.get(f"{two.url}/v2/models/digit_sum/stats").json()["model_stats"]
             every = httpx.get(two.url + STATS).json()["model_stats"]
             assert own in every
-            requests = samples(page, "sumserve_requests_total")
+            requests = samples(page, "sumserve_request_seconds_count")
             assert sorted(requests) == ["0", "1"]
             assert own["inference_stats"]["success"]["count"] == sum(requests.values())
             found.add((sum(requests.values()), own["inference_count"]))
