@@ -51,7 +51,7 @@ def test_a_worker_that_comes_back_does_without_what_lies_there_otherwise_now(
         await workers[2].service.repository.become(workers[0].service.repository.serving)
         assert workers[2].versions == ["1"], "which it had opened before"
         workers[2].service.repository.unload("plain", ["1"])
-        await workers[2].control.join()
+        await workers[2].service.repository.become(workers[0].service.repository.serving)
         assert workers[2].versions == []
 
     together(root, test)
