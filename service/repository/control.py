@@ -12,6 +12,9 @@ from service.errors import BadBundle, Conflict, NotServing, ServiceError, Unknow
 from service.repository.repository import Repository
 from service.siblings import GONE, SECONDS, Answer, Siblings
 
+JOIN_SECONDS = (
+    30.0  # for others to say what they serve: who is merely busy is not to be passed over
+)
 LOAD_SECONDS = 600.0  # that a worker may take to open, verify and warm up what is new of a model
 ERRORS = {error.status: error for error in (UnknownModel, Conflict, BadBundle)}
 FINE = 200
@@ -130,5 +133,5 @@ class Control:
 
 async def others(siblings: Siblings) -> Any:
     """What another worker serves, if there is one that does."""
-    answers = await siblings.ask("served")
+    answers = await siblings.ask("served", JOIN_SECONDS)
     return next((own for own in answers.values() if own and own is not GONE), None)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from service.repository.control import Control
-from service.siblings import Siblings
+from service.siblings import SECONDS, Siblings
 from tests.service.harms import vouch
 from tests.service.repository.folders import add_version
 from tests.service.repository.workers import COUNT, Worker, together
@@ -51,7 +52,7 @@ def test_a_worker_that_comes_back_does_without_what_lies_there_otherwise_now(
         await workers[2].service.repository.become(workers[0].service.repository.serving)
         assert workers[2].versions == ["1"], "which it had opened before"
         workers[2].service.repository.unload("plain", ["1"])
-        await workers[2].service.repository.become(workers[0].service.repository.serving)
+        await workers[2].control.join()
         assert workers[2].versions == []
 
     together(root, test)
@@ -66,6 +67,22 @@ def test_a_worker_that_comes_back_serves_what_the_others_do(bundles: Path, root:
         assert [worker.versions for worker in workers] == [["2"], ["2"], ["1"]]
         await workers[2].control.join()
         assert workers[2].versions == ["2"]
+
+    together(root, test)
+
+
+def test_others_that_are_busy_for_a_while_are_waited_for(root: Path) -> None:
+    async def test(workers: list[Worker]) -> None:
+        for worker in workers[:2]:
+            worker.service.repository.unload("plain", ["1"])
+
+            async def late(worker: Worker = worker) -> Any:
+                await asyncio.sleep(1.2 * SECONDS)
+                return worker.service.repository.serving
+
+            worker.siblings.answer("served", late)
+        await workers[2].control.join()
+        assert workers[2].versions == []
 
     together(root, test)
 
