@@ -12,9 +12,7 @@ from service.errors import BadBundle, Conflict, NotServing, ServiceError, Unknow
 from service.repository.repository import Repository
 from service.siblings import GONE, SECONDS, Answer, Siblings
 
-JOIN_SECONDS = (
-    30.0  # for others to say what they serve: who is merely busy is not to be passed over
-)
+JOIN_SECONDS = 30.0  # for others to say what they serve: who is merely busy is waited for
 LOAD_SECONDS = 600.0  # that a worker may take to open, verify and warm up what is new of a model
 ERRORS = {error.status: error for error in (UnknownModel, Conflict, BadBundle)}
 FINE = 200
