@@ -7,6 +7,8 @@ here.
 from __future__ import annotations
 
 import asyncio
+import itertools
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +18,8 @@ import numpy as np
 from benchmarks.peers.client import request
 
 CLIENTS = 32
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +37,16 @@ class Question:
 
 @dataclass(slots=True)
 class Tally:
-    """What came of it: answers by status, what was lost, what was answered otherwise, seconds."""
+    """What came of it: answers by status, seconds until each; when what failed, and how."""
 
     statuses: Counter[int] = field(default_factory=Counter)
-    lost: list[str] = field(default_factory=list)
-    wrong: list[bytes] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
+    failed: list[tuple[float, str]] = field(default_factory=list)
 
     @property
-    def failed(self) -> int:
-        """Of all requests."""
-        return len(self.lost) + len(self.wrong) + self.statuses.total() - self.statuses[200]
+    def asked(self) -> int:
+        """How many requests are over."""
+        return self.statuses.total() + sum(not how.startswith("answer") for _, how in self.failed)
 
     def p99_ms(self) -> float:
         """Of what was answered."""
@@ -53,31 +56,28 @@ class Tally:
 async def ask(
     port: int,
     questions: Sequence[Question],
-    count: int,
-    at: Callable[[int], object] = lambda _: None,
-    same: Callable[[bytes, bytes], bool] = lambda found, wanted: found == wanted,
+    stay: Callable[[Tally], bool],
+    same: Callable[[bytes, bytes], bool],
 ) -> Tally:
-    """Ask ``count`` times, in turn. at: is called with the number of every request that begins."""
-    tally, numbers = Tally(), iter(range(count))
+    """Ask in turn, for as long as ``stay`` says so of what has come of it."""
+    tally, turns = Tally(), itertools.cycle(questions)
     loop = asyncio.get_running_loop()
 
     async def client() -> None:
-        streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
-        for number in numbers:
-            at(number)
-            question, began = questions[number % len(questions)], loop.time()
+        streams: Streams = None
+        while stay(tally):
+            question, began = next(turns), loop.time()
             try:
-                if streams is None:
-                    streams = await asyncio.open_connection("127.0.0.1", port, limit=2**20)
+                streams = streams or await asyncio.open_connection("127.0.0.1", port, limit=2**20)
                 status, head, body = await _asked(*streams, question)
             except (OSError, EOFError) as error:
-                tally.lost.append(repr(error))
+                tally.failed.append((time.monotonic(), repr(error)))
                 streams = _closed(streams)
                 continue
             tally.seconds.append(loop.time() - began)
             tally.statuses[status] += 1
-            if status == 200 and not same(body, question.answer):
-                tally.wrong.append(body)
+            if status != 200 or not same(body, question.answer):
+                tally.failed.append((time.monotonic(), f"answer {status}: {body[:200]!r}"))
             if b"connection: close" in head.lower():
                 streams = _closed(streams)
         _closed(streams)
@@ -97,6 +97,7 @@ async def _asked(
     return int(head.split()[1]), head, body
 
 
-def _closed(streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None) -> None:
+def _closed(streams: Streams) -> None:
+    """What comes next has a connection of its own."""
     if streams:
         streams[1].transport.abort()
