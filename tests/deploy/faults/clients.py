@@ -111,11 +111,17 @@ class Tally:
     seconds: list[float] = field(default_factory=list)
     failed: list[tuple[float, str]] = field(default_factory=list)
     lost: int = 0
+    took: float = 0.0  # seconds for all of it
 
     @property
     def asked(self) -> int:
         """How many requests are over."""
         return self.statuses.total() + self.lost
+
+    @property
+    def rate(self) -> float:
+        """Answers a second."""
+        return self.statuses.total() / self.took
 
     def p99(self) -> float:
         """Milliseconds, of what was answered."""
@@ -155,7 +161,9 @@ async def ask(
             await tally.of(client, next(turns))
         client.leave()
 
+    began = asyncio.get_running_loop().time()
     await asyncio.gather(*(one() for _ in range(clients)))
+    tally.took = asyncio.get_running_loop().time() - began
     return tally
 
 
