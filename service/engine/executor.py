@@ -55,9 +55,11 @@ class Executor:
         """Call it on the thread, in its turn; until then no step runs on the loop."""
         loop, future = asyncio.get_running_loop(), self._thread.submit(function, *args)
         self._submitted.add(future)
-        # By what the thread does: whoever waits may have been cancelled before it is over.
+        awaited = asyncio.wrap_future(future)
+        # By what the thread does: whoever waits may have been cancelled before it is over. And after
+        # them, or the engine would close between "it has come back" and what came of it.
         future.add_done_callback(partial(self._returned, loop))
-        return asyncio.wrap_future(future)
+        return awaited
 
     def busy(self, now: float) -> float:
         """Seconds until the steps that were handed over are done, as expected."""
