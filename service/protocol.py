@@ -23,6 +23,7 @@ LEFT = "sumserve.left"  # in a request's state: what to call when its client has
 GONE = "sumserve.gone"  # in a request's state: that it has
 CUT = "sumserve.cut"  # in a request's state: closes its connection; True: without what is unsent
 REFUSED = "sumserve.refused"  # in a server's state: counts what is answered before it is a request
+CONNECTED = "sumserve.connected"  # in a server's state: is told of every connection
 MOST_HEAD_BYTES = 2**16  # of headers, and of trailers
 HEAD_SECONDS = 80.0  # above what balancers keep idle connections for
 
@@ -78,6 +79,8 @@ class Protocol(HttpToolsProtocol):
         """A head must come, whole, within its time."""
         self._gathering = Gathering(transport, self.loop)
         super().connection_made(self._gathering)  # type: ignore[arg-type]
+        if CONNECTED in self.app_state:
+            self.app_state[CONNECTED]()
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:

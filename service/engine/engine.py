@@ -27,6 +27,7 @@ from service.engine.roster import Roster
 from service.engine.runner import Outcome, Result, Runner
 from service.engine.scheduler import Scheduler
 from service.engine.starts import Starts
+from service.engine.turns import Turns
 from service.errors import DeadlinePassed, NotServing, StepFailed
 from service.pack import Pack
 from service.readiness import Readiness
@@ -52,7 +53,7 @@ class Engine:
         self._executor = Executor(runner, roster.brief, roster.costs, self._deliver)
         looked_after = self.readiness, roster.proofs, policy.step_seconds
         self._guard = Guard(runner, self._executor.submit, *looked_after)
-        self._due = False  # whether steps are handed out as soon as the loop comes to it
+        self._turns = Turns(self._dispatch)
         self._open, self._tasks, self._closed = Open(), 0, False  # tasks that are open
         self.observers: list[Observer] = []
 
@@ -132,6 +133,10 @@ class Engine:
         self._admission.check(job, self._open.load(job.client), now, self._executor.busy(now))
         return self._admission.expected.rest(job)
 
+    def connected(self) -> None:
+        """Somebody has connected: whoever stands behind them is let in before the next step."""
+        self._turns.connected()
+
     @property
     def requests(self) -> int:
         """How many wait or run."""
@@ -167,7 +172,7 @@ class Engine:
             self._busy(True)
         self._open.add(request)
         try:
-            self._soon()
+            self._turns.soon()
             return await request.future
         except (asyncio.CancelledError, DeadlinePassed):
             for observer in self.observers:
@@ -184,14 +189,7 @@ class Engine:
         for observer in self.observers:
             observer.busy(now)
 
-    def _soon(self) -> None:
-        """Hand out steps once everything has come in that is there to be read."""
-        if not self._due:
-            self._due = True
-            asyncio.get_running_loop().call_soon(self._dispatch)
-
     def _dispatch(self) -> None:
-        self._due = False
         self._guard.watch()
         self._executor.run(self._next_step)
 
@@ -213,7 +211,7 @@ class Engine:
             for request in riders(step):
                 self._fail(request, StepFailed("internal error; the server's log has it"))
         self._guard.ran()
-        self._soon()
+        self._turns.soon()
 
     def _settle(self, step: Step, outcome: Outcome) -> None:
         if not outcome.failed:
