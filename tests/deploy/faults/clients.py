@@ -13,14 +13,14 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import httpx
 import numpy as np
 
-from benchmarks.peers.client import request
+from benchmarks.peers.client import Connection, request
+from service.pack import Array
 
 CLIENTS = 32
 PATIENCE = 70.0  # seconds; a server answers after 60
-PATH = "/v1/models/digits/predict"
+PREDICT, INFER = "/v1/models/digits/predict", "/v2/models/digits/infer"
 JSON = {"Content-Type": "application/json"}
 LENGTHS = (1, 20, 70, 200, 700, 2000) * 3 + (7000, 34_000)  # the last is a body of 900 kB
 
@@ -34,19 +34,32 @@ class Question:
     outputs: object = None
 
     @classmethod
-    def drawn(cls, length: int, seed: int = 0, **headers: str) -> Question:
+    def drawn(cls, length: int, **headers: str) -> Question:
         """A POST of one sequence to `digits`, of numbers of four decimals."""
-        rng = np.random.default_rng(seed)
-        rows = (rng.integers(0, 7, (length, 3)) + rng.random((length, 3))).round(4)
-        body = json.dumps({"sequences": [rows.tolist()]}).encode()
-        return cls(request("POST", PATH, body, JSON | headers), length)
+        body = json.dumps({"sequences": [pixels(length).tolist()]}).encode()
+        return cls(request("POST", PREDICT, body, JSON | headers), length)
 
-    def answered(self, url: str) -> Question:
+    @classmethod
+    def binary(cls, length: int, **headers: str) -> Question:
+        """The same as a tensor, answered in JSON."""
+        raw = pixels(length).astype(np.float32).tobytes()
+        own = {"name": "pixels", "shape": [length, 3], "datatype": "FP32"}
+        own |= {"parameters": {"binary_data_size": len(raw)}}
+        head = json.dumps({"inputs": [own]}).encode()
+        headers |= {"Inference-Header-Content-Length": str(len(head))}
+        return cls(request("POST", INFER, head + raw, headers), length)
+
+    def answered(self, port: int) -> Question:
         """With what a server says while all is well."""
-        body = self.prepared.partition(b"\r\n\r\n")[2]
-        answer = httpx.post(url + PATH, content=body, headers=JSON, timeout=60)
-        assert answer.status_code == 200, answer.text
-        return Question(self.prepared, self.tokens, answer.json()["outputs"])
+        with Connection(port) as connection:
+            answer = connection.send(self.prepared)
+            return Question(self.prepared, self.tokens, json.loads(answer.body.tobytes())["outputs"])
+
+
+def pixels(length: int) -> Array:
+    """Of `digits`, (length, 3)."""
+    rng = np.random.default_rng(length)
+    return (rng.integers(0, 7, (length, 3)) + rng.random((length, 3))).round(4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +180,7 @@ async def ask(
     return tally
 
 
-def questions(url: str, lengths: Sequence[int] = LENGTHS) -> list[Question]:
+def questions(port: int, lengths: Sequence[int] = LENGTHS) -> list[Question]:
     """One of every length, with their answers."""
-    known = {length: Question.drawn(length).answered(url) for length in set(lengths)}
+    known = {length: Question.drawn(length).answered(port) for length in set(lengths)}
     return [known[length] for length in lengths]

@@ -51,7 +51,7 @@ async def leavers(port: int, long: Question, tally: Tally, over: asyncio.Event) 
 
 async def load(balanced: Balanced, count: int) -> tuple[Tally, int]:
     """What comes of the others' requests, and how many have left."""
-    asked, long = questions(balanced.url), Question.drawn(LONG)
+    asked, long = questions(balanced.port), Question.drawn(LONG)
     over, tally = asyncio.Event(), Tally()
     leaving = asyncio.create_task(leavers(balanced.port, long, tally, over))
     await ask(balanced.port, asked, lambda found: found.asked < count, tally=tally)

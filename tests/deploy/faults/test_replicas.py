@@ -32,7 +32,7 @@ def test_a_replica_that_is_killed_fails_no_request(kind: str, measured: Measured
         balanced.replicas[0].again()
 
     with Balanced(kind) as balanced:
-        tally = harmed(balanced.port, questions(balanced.url), fault)
+        tally = harmed(balanced.port, questions(balanced.port), fault)
     measured(f"kill -9 of a replica, {kind}", lost(tally))
     assert tally.failed == []
 
@@ -48,7 +48,7 @@ def test_a_restart_of_every_replica_in_turn_fails_no_request(
     kind: str, measured: Measured
 ) -> None:
     with Balanced(kind, grace_seconds=2) as balanced:
-        asked = questions(balanced.url)
+        asked = questions(balanced.port)
         tally = harmed(balanced.port, asked, lambda: one_by_one(balanced.replicas))
     measured(f"SIGTERM and restart of every replica, {kind}", lost(tally))
     assert tally.failed == []
@@ -66,7 +66,7 @@ def test_an_upgrade_of_every_replica_in_turn_fails_no_request(
         one_by_one(balanced.replicas)
 
     with Balanced("haproxy", models=tmp_path, grace_seconds=2) as balanced:
-        tally = harmed(balanced.port, questions(balanced.url), fault)
+        tally = harmed(balanced.port, questions(balanced.port), fault)
         info = httpx.get(f"{balanced.url}/v1/models/digits").json()
     measured("rolling upgrade to another version", lost(tally))
     assert tally.failed == []
@@ -89,7 +89,7 @@ def test_a_replica_that_hangs_is_out_within_three_seconds(measured: Measured) ->
         until(lambda: balanced.is_up(1))
 
     with Balanced("haproxy") as balanced:
-        tally = harmed(balanced.port, questions(balanced.url), fault)
+        tally = harmed(balanced.port, questions(balanced.port), fault)
     later = [how for when, how in tally.failed if when > hung[0] + 3]
     measured("a replica hangs (SIGSTOP)", f"out after {out[0]:.1f} s; {lost(tally)}")
     assert out[0] < 3
@@ -105,7 +105,7 @@ def test_larger_bodies_are_lost_with_the_replica_that_has_them_and_only_those(
         balanced.replicas[0].again()
 
     with Balanced("haproxy") as balanced:
-        asked = questions(balanced.url, (20, 20, 20, 60_000))
+        asked = questions(balanced.port, (20, 20, 20, 60_000))
         tally = harmed(balanced.port, asked, fault, clients=8)
     measured("kill -9, every fourth body of 1.6 MB, 8 clients", lost(tally))
     assert 0 < len(tally.failed) <= 8

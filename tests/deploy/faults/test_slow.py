@@ -44,7 +44,7 @@ def test_a_slow_replica_gets_less_and_all_are_answered(measured: Measured) -> No
             return slowed[-1].port
 
         balanced = stack.enter_context(Balanced("haproxy", reached=reached))
-        known, rates, shares, failed = questions(balanced.url), [], [], []
+        known, rates, shares, failed = questions(balanced.port), [], [], []
         for _ in range(ROUNDS):
             found = []
             for seconds in (0.0, SLOW):
@@ -81,7 +81,7 @@ def crowd(balanced: Balanced) -> Iterator[None]:
 
 def test_slow_and_idle_clients_cost_the_others_nothing(measured: Measured) -> None:
     with Balanced("haproxy") as balanced:
-        known, ratios, failed = questions(balanced.url, SHORT), [], []
+        known, ratios, failed = questions(balanced.port, SHORT), [], []
         for _ in range(ROUNDS):
             alone = asked(balanced, known, COUNT, 8)
             with crowd(balanced):
