@@ -67,6 +67,7 @@ class Balanced:
         if shutil.which(kind) is None:
             pytest.skip(f"nothing was balanced: there is no {kind}; apt-get install {kind}")
         self._kind, self._reached = kind, reached
+        settings = {"grace_seconds": 0} | settings  # nothing is lost at the end of a test
         self._made = [Replica(models, **settings) for _ in range(replicas)]
         self.port, self.grpc_port, self.stats_port = free_port(), free_port(), free_port()
         self.url = f"http://{HERE}:{self.port}"
@@ -134,6 +135,7 @@ def _nginx(folder: Path, about: Mapping[str, str]) -> Sequence[str]:
     text = Template(NGINX.read_text()).safe_substitute(about)
     for what in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"):
         text = text.replace("http {", f"http {{\n    {what}_temp_path {folder}/{what};", 1)
+    folder.chmod(0o755)  # its workers are another user's
     file = folder / "nginx.conf"
     file.write_text(f"daemon off;\npid {folder}/pid;\n{text}")
     return ["nginx", "-c", str(file), "-p", str(folder)]
