@@ -56,8 +56,8 @@ class Executor:
         loop, future = asyncio.get_running_loop(), self._thread.submit(function, *args)
         self._submitted.add(future)
         awaited = asyncio.wrap_future(future)
-        # By what the thread does: whoever waits may have been cancelled before it is over. And after
-        # them, or the engine would close between "it has come back" and what came of it.
+        # By what the thread does: whoever waits may have been cancelled before it is over. And told
+        # after them, or the engine would close between "it has come back" and what came of it.
         future.add_done_callback(partial(self._returned, loop))
         return awaited
 

@@ -43,7 +43,6 @@ class Replica(ServerProcess):
         self._wait_until_ready()
 
 
-
 def metric(url: str, name: str, labels: str = "") -> float:
     """The sum of a family's samples that have these labels."""
     page = httpx.get(f"{url}/metrics", timeout=30).text

@@ -43,8 +43,8 @@ class Question:
     def binary(cls, length: int, **headers: str) -> Question:
         """The same as a tensor, answered in JSON."""
         raw = pixels(length).astype(np.float32).tobytes()
-        own = {"name": "pixels", "shape": [length, 3], "datatype": "FP32"}
-        own |= {"parameters": {"binary_data_size": len(raw)}}
+        own: dict[str, object] = {"name": "pixels", "shape": [length, 3], "datatype": "FP32"}
+        own["parameters"] = {"binary_data_size": len(raw)}
         head = json.dumps({"inputs": [own]}).encode()
         headers |= {"Inference-Header-Content-Length": str(len(head))}
         return cls(request("POST", INFER, head + raw, headers), length)
@@ -53,7 +53,9 @@ class Question:
         """With what a server says while all is well."""
         with Connection(port) as connection:
             answer = connection.send(self.prepared)
-            return Question(self.prepared, self.tokens, json.loads(answer.body.tobytes())["outputs"])
+            return Question(
+                self.prepared, self.tokens, json.loads(answer.body.tobytes())["outputs"]
+            )
 
 
 def pixels(length: int) -> Array:

@@ -13,7 +13,7 @@ PIECE = 2**18
 
 
 class Slowed:
-    """A port that leads to another one. seconds, which may change: what each piece of an answer waits."""
+    """A port that leads to another one. seconds: what each piece of an answer waits; may change."""
 
     def __init__(self, port: int) -> None:
         self.port, self.seconds = free_port(), 0.0

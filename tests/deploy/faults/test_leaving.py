@@ -6,8 +6,7 @@ import asyncio
 import random
 import time
 
-from benchmarks.peers.client import request
-from benchmarks.upload import HEAD, NDJSON, chunk
+from benchmarks.upload import HEAD, NDJSON
 from tests.deploy.faults.balanced import Balanced
 from tests.deploy.faults.clients import Client, Question, Tally, ask, questions
 from tests.deploy.faults.conftest import Measured
@@ -43,7 +42,7 @@ async def leavers(port: int, long: Question, tally: Tally, over: asyncio.Event) 
         if tally.asked * LEAVING > count:
             client = Client(port)
             await WAYS[count % len(WAYS)](client, long)
-            await asyncio.sleep(random.uniform(0, 0.05))  # noqa: S311 - at any moment
+            await asyncio.sleep(random.uniform(0, 0.05))
             client.leave()
             count += 1
     return count

@@ -44,9 +44,7 @@ def one_by_one(replicas: list[Replica]) -> None:
 
 
 @BALANCERS
-def test_a_restart_of_every_replica_in_turn_fails_no_request(
-    kind: str, measured: Measured
-) -> None:
+def test_a_restart_of_every_replica_in_turn_fails_no_request(kind: str, measured: Measured) -> None:
     with Balanced(kind, grace_seconds=2) as balanced:
         asked = questions(balanced.port)
         tally = harmed(balanced.port, asked, lambda: one_by_one(balanced.replicas))
