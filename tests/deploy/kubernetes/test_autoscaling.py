@@ -58,9 +58,9 @@ def series(metric: str, pod: str, value: str, **labels: str) -> dict[str, str]:
 
 
 TWO_PODS = [
-    series(WAIT, "a", "0.1+0", worker="0"),
-    series(WAIT, "a", "0.3+0", worker="1"),
-    series(WAIT, "b", "0.4+0"),
+    series(WAIT, "a", "0.125+0", worker="0"),
+    series(WAIT, "a", "0.375+0", worker="1"),
+    series(WAIT, "b", "0.5+0"),
     series(WAIT, "c", "9+0", namespace="others"),
     series(WAIT, "d", "9+0", service="others"),
     series(BUSY, "a", "0+7.5", worker="0", model="digits", version="1"),  # half of the time
@@ -118,7 +118,7 @@ def test_where_prometheus_knows_nothing_replicas_stay() -> None:
 @needs_promtool
 def test_milliseconds_that_wait_are_those_of_all_pods_of_the_release(tmp_path: Path) -> None:
     query = triggers()["queued-milliseconds"]["query"]
-    evaluate(tmp_path, query, {"{}": 600})
+    evaluate(tmp_path, query, {"{}": 750})
     assert query.startswith("1000 * sum")
 
 
@@ -132,7 +132,7 @@ def test_busy_pods_are_counted_in_percent_of_one(tmp_path: Path) -> None:
 @needs_promtool
 @pytest.mark.parametrize(
     ("metric", "expected"),
-    [(WAIT, {"a": 0.2, "b": 0.4}), ("sumserve_busy_ratio", {"a": 0.5, "b": 0.25})],
+    [(WAIT, {"a": 0.25, "b": 0.5}), ("sumserve_busy_ratio", {"a": 0.5, "b": 0.25})],
 )
 def test_the_adapter_gives_each_pod_the_mean_of_its_workers(
     metric: str, expected: dict[str, float], tmp_path: Path
