@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 
 from service.api import create_app
 from service.configuration import PREFIX, load_settings
+from service.device import Device
 from service.errors import SettingsError
 from service.keys import load_keys
 from service.readiness import LAST_STEP_SECONDS
@@ -74,13 +75,14 @@ def app(arguments: dict[str, object]) -> Application:
     replicas = scale(arguments)
     own = {name: value for name, value in arguments.items() if name not in REPLICAS}
     settings = configured(own, os.environ)
+    gpus = int(Device.parse(settings.device).is_gpu)
     deployment = serve.deployment(
         Sumserve,
         name="sumserve",
         # The engine makes steps of many, by tokens, and answers 429 where there are too many.
         max_ongoing_requests=settings.queue_requests,
         autoscaling_config={**replicas, "target_ongoing_requests": 32},
-        ray_actor_options={"num_cpus": settings.threads},
+        ray_actor_options={"num_cpus": settings.threads, "num_gpus": gpus},
         health_check_period_s=5,
         graceful_shutdown_wait_loop_s=1,
         graceful_shutdown_timeout_s=settings.drain_seconds + LAST_STEP_SECONDS,
