@@ -24,7 +24,7 @@ END
 export CONTAINERS_STORAGE_CONF=$PWD/build/podman/storage.conf
 export CONTAINERS_CONF=$PWD/build/podman/containers.conf
 
-if ! command -v podman buildah runc catatonit mmdebstrap >/dev/null; then
+if ! type podman buildah runc catatonit mmdebstrap >/dev/null 2>&1; then
     apt-get update -qq
     DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
         podman buildah runc catatonit mmdebstrap >/dev/null
