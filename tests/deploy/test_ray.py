@@ -81,8 +81,8 @@ def running() -> Iterator[Cluster]:
     """Two replicas that are ready."""
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
-        replicas = "min_replicas=2", "max_replicas=2"
-        process = start(folder, port, MODELS, "timeout_seconds=60", *replicas)
+        own = "min_replicas=2", "max_replicas=2", f"queue_tokens={LONG[0] * LONG[1]}"
+        process = start(folder, port, MODELS, *own)
         cluster = Cluster(f"http://127.0.0.1:{port}", process)
         try:
             cluster.wait_for("ready", START_SECONDS)
