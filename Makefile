@@ -10,7 +10,7 @@ EXPERIMENTS := scaling compiled discontinuous approximation latent_dim figure1 f
 .PHONY: serve test browser lint types format bench bench-segment-sum bench-graph bench-json \
         bench-peers bench-wires bench-online bench-stream bench-explain bench-observability bench-soak \
         gpu-prepare gpu-check reference digits experiments checkpoints bundles image test-image \
-        bare-image clean
+        bare-image test-clusters clean
 
 serve: .venv/serve  ## serve the shipped bundles on 127.0.0.1:8080
 	$(BIN)/sumserve serve --models deploy/bundles
@@ -97,6 +97,34 @@ test-image: .venv/all  ## run the image and POST to it
 
 bare-image:  ## the two above on a bare Debian machine, as root: brings its own docker
 	deploy/bare.sh $(MAKE) image test-image
+
+TOOLS := kubernetes checkov ray prometheus
+test-clusters: .venv/all $(TOOLS:%=build/%/done)  ## the chart, podman, Ray; on Debian, as root
+	tests/deploy/kubernetes/podman.sh
+	PATH="$$PATH:$(CURDIR)/build/prometheus/usr/bin" \
+		$(BIN)/pytest -rs -m deploy tests/deploy/kubernetes tests/deploy/test_ray.py
+
+build/kubernetes/done: Makefile constraints.txt  ## Helm's library and the schemas of Kubernetes
+	$(PYTHON) -m venv build/kubernetes
+	build/kubernetes/bin/pip install --quiet --constraint constraints.txt \
+		helm-python-sdk==0.2.2 kubernetes-validate==1.37.0
+	touch $@
+
+build/checkov/done: Makefile  ## by itself, as it pins what it needs
+	$(PYTHON) -m venv build/checkov
+	build/checkov/bin/pip install --quiet checkov==3.3.30
+	touch $@
+
+build/ray/done: Makefile $(SOURCES)
+	$(PYTHON) -m venv build/ray
+	build/ray/bin/pip install --quiet --constraint constraints.txt --editable '.[cpu]' 'ray[serve]==2.60.0'
+	touch $@
+
+# Debian's package would start a service: it is unpacked, not installed.
+build/prometheus/done:
+	mkdir -p build/prometheus
+	cd build/prometheus && apt-get download -qq prometheus && dpkg-deb --extract prometheus_*.deb .
+	touch $@
 
 clean:
 	rm -rf .venv build
