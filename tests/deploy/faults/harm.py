@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Callable, Sequence
 
+from tests.deploy.faults.balanced import Replica
 from tests.deploy.faults.clients import CLIENTS, Question, Tally, ask
 
 COUNT = int(os.environ.get("FAULT_REQUESTS", "400"))  # make test-deploy asks for 5,000
@@ -35,3 +36,10 @@ def harmed(
         return tally
 
     return asyncio.run(asyncio.wait_for(run(), 900))
+
+
+def one_by_one(replicas: Sequence[Replica]) -> None:
+    """Restart every replica, in turn."""
+    for replica in replicas:
+        replica.terminate()
+        replica.again()

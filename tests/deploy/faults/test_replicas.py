@@ -11,10 +11,10 @@ import httpx
 import pytest
 
 from tests.conftest import SHIPPED
-from tests.deploy.faults.balanced import Balanced, Replica
+from tests.deploy.faults.balanced import Balanced
 from tests.deploy.faults.clients import Tally, questions
 from tests.deploy.faults.conftest import Measured
-from tests.deploy.faults.harm import harmed
+from tests.deploy.faults.harm import harmed, one_by_one
 from tests.service.harms import vouch
 from tests.streaming import until
 
@@ -35,12 +35,6 @@ def test_a_replica_that_is_killed_fails_no_request(kind: str, measured: Measured
         tally = harmed(balanced.port, questions(balanced.port), fault)
     measured(f"kill -9 of a replica, {kind}", lost(tally))
     assert tally.failed == []
-
-
-def one_by_one(replicas: list[Replica]) -> None:
-    for replica in replicas:
-        replica.terminate()
-        replica.again()
 
 
 @BALANCERS
