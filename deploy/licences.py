@@ -45,7 +45,7 @@ def main(bill: Path, listing: Path) -> int:
 
 
 def licence(component: dict[str, Any]) -> str | None:
-    """One SPDX expression: as stated by hand, else as the package states it; None if it does not."""
+    """One SPDX expression: as stated by hand, else by the package; None where neither does."""
     name = component["name"].lower()
     if name in STATED or name.startswith("nvidia-"):
         return STATED.get(name, CUDA)

@@ -1,6 +1,6 @@
-"""What a file, SUMSERVE_* variables and flags say, before anybody judges it; what comes later wins.
+"""What a file, SUMSERVE_* variables and flags say, before anybody judges it; the last one wins.
 
-It knows the names of no settings and imports nothing heavy: a health check reads an address with it.
+It knows no setting and imports nothing heavy: a health check reads an address with it.
 """
 
 from __future__ import annotations

@@ -38,7 +38,9 @@ def balanced(*replicas: Container) -> Iterator[int]:
     about = {f"REPLICA_{i}": f"127.0.0.1:{own.port}" for i, own in enumerate(replicas, 1)}
     port = free_port()
     environment = os.environ | about | {"ADDRESS": "127.0.0.1", "PORT": str(port)}
-    process = subprocess.Popen(["haproxy", "-db", "-f", str(HAPROXY)], env=environment, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        ["haproxy", "-db", "-f", str(HAPROXY)], env=environment, stdout=subprocess.DEVNULL
+    )
     try:
         until(Container("balancer", port, 0.0).is_ready, "nothing is balanced")
         yield port
