@@ -155,3 +155,18 @@ def test_a_replica_s_container_that_is_killed_is_started_again_and_requests_are_
         statuses.add(project.predict())
         assert time.monotonic() < deadline, "it is not started again"
     assert statuses | {project.predict()} == {200}
+
+
+def test_a_replica_that_comes_back_with_another_address_is_found(project: Project) -> None:
+    address = "range .NetworkSettings.Networks}}{{.IPAddress}}{{end"
+    before = project.inspect("sumserve-1", address)
+    squatter = f"{project.name}-squatter"
+    docker("rm", "--force", project.container("sumserve-1"))
+    network = f"--network={project.name}_default"
+    docker("run", "--detach", f"--name={squatter}", network, IMAGE)
+    try:
+        project.compose("up", "--detach", "--no-deps", "sumserve-1")
+        until(project.ready, "it is not found")
+        assert project.inspect("sumserve-1", address) != before
+    finally:
+        docker("rm", "--force", squatter)
