@@ -1,14 +1,14 @@
-"""Replicas as processes, behind the balancer's configuration that ships."""
+"""Replicas as processes, behind a balancer with the configuration that ships."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
-import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from string import Template
@@ -24,45 +24,57 @@ from tests.conftest import ROOT, SHIPPED
 HAPROXY = ROOT / "deploy" / "haproxy" / "haproxy.cfg"
 NGINX = ROOT / "deploy" / "nginx" / "nginx.conf.template"
 READY = "/v2/health/ready"
+HERE = "127.0.0.1"
 
 
 class Replica(ServerProcess):
-    """One that comes back to its own port."""
+    """One that comes back to its own ports."""
 
     def __init__(self, models: Path, **settings: object) -> None:
-        super().__init__(models, **settings)
+        self.grpc_port = free_port()
+        super().__init__(models, grpc_port=self.grpc_port, **settings)
 
     def again(self) -> None:
         """Start it anew, once it has ended; wait until it is ready."""
-        self.process.wait(60)
-        self.process = subprocess.Popen(self._command, stderr=self._log)
+        self.process.wait(90)
+        self.process = subprocess.Popen(
+            self._command, stdout=self._log, stderr=self._log, env=self._environment
+        )
         self._wait_until_ready()
 
-    def kill(self, sig: signal.Signals = signal.SIGKILL) -> None:
-        """At once."""
-        os.kill(self.process.pid, sig)
+
+
+def metric(url: str, name: str, labels: str = "") -> float:
+    """The sum of a family's samples that have these labels."""
+    page = httpx.get(f"{url}/metrics", timeout=30).text
+    found = re.findall(rf"^{name}(?:{{(.*)}})? (\S+)$", page, re.M)
+    return sum(float(value) for own, value in found if labels in own)
 
 
 class Balanced:
     """So many replicas behind HAProxy, or two behind nginx. url: the balancer's."""
 
     def __init__(
-        self, kind: str, replicas: int = 2, models: Path = SHIPPED, **settings: object
+        self,
+        kind: str,
+        *,
+        replicas: int = 2,
+        models: Path = SHIPPED,
+        reached: Callable[[Replica], int] = lambda replica: replica.port,
+        **settings: object,
     ) -> None:
+        """reached: the port by which the balancer reaches a replica."""
         if shutil.which(kind) is None:
             pytest.skip(f"nothing was balanced: there is no {kind}; apt-get install {kind}")
-        self._kind, self._count = kind, replicas
-        self._models, self._settings = models, settings
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.replicas: list[Replica] = []
+        self._kind, self._reached = kind, reached
+        self._made = [Replica(models, **settings) for _ in range(replicas)]
+        self.port, self.grpc_port, self.stats_port = free_port(), free_port(), free_port()
+        self.url = f"http://{HERE}:{self.port}"
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            for _ in range(self._count):
-                replica = Replica(self._models, **self._settings)
-                self.replicas.append(stack.enter_context(replica))
+            self.replicas = [stack.enter_context(replica) for replica in self._made]
             self._log = stack.enter_context((folder / "log").open("w+"))
             command, environment = self._command(folder)
             self.process = subprocess.Popen(
@@ -81,21 +93,28 @@ class Balanced:
     ) -> None:
         self._stack.close()
 
-    def _command(self, folder: Path) -> tuple[Sequence[str], dict[str, str]]:
-        about = {f"REPLICA_{i}": f"127.0.0.1:{r.port}" for i, r in enumerate(self.replicas, 1)}
-        about |= {"ADDRESS": "127.0.0.1", "PORT": str(self.port)}
+    def metric(self, name: str, labels: str = "") -> float:
+        """Of all replicas."""
+        return sum(metric(replica.url, name, labels) for replica in self.replicas)
+
+    def is_up(self, number: int) -> bool:
+        """Whether HAProxy asks this replica, counted from 1."""
+        labels = f'proxy="replicas",server="replica{number}",state="UP"'
+        return metric(f"http://{HERE}:{self.stats_port}", "haproxy_server_status", labels) == 1
+
+    def _command(self, folder: Path) -> tuple[Sequence[str], Mapping[str, str]]:
+        about = {"ADDRESS": HERE, "PORT": str(self.port)}
+        for i, replica in enumerate(self.replicas, 1):
+            about[f"REPLICA_{i}"] = f"{HERE}:{self._reached(replica)}"
+            about[f"GRPC_{i}"] = f"{HERE}:{replica.grpc_port}"
         if self._kind == "haproxy":
+            about |= {"GRPC_PORT": str(self.grpc_port), "STATS_PORT": str(self.stats_port)}
             return ["haproxy", "-f", str(HAPROXY), "-db"], about
-        text = Template(NGINX.read_text()).safe_substitute(about)
-        for what in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"):
-            text = text.replace("http {", f"http {{\n    {what}_temp_path {folder}/{what};", 1)
-        file = folder / "nginx.conf"
-        file.write_text(f"daemon off;\npid {folder}/pid;\n{text}")
-        return ["nginx", "-c", str(file), "-p", str(folder)], {}
+        return _nginx(folder, about), {}
 
     def _stop(self) -> None:
-        self.process.terminate()
-        self.process.wait(20)
+        self.process.kill()  # nothing of it is worth waiting for
+        self.process.wait()
 
     def _wait(self, seconds: float = 20) -> None:
         deadline = time.monotonic() + seconds
@@ -108,3 +127,13 @@ class Balanced:
             time.sleep(0.05)
         self._log.seek(0)
         raise AssertionError(f"{self._kind} does not balance: {self._log.read()[-2000:]}")
+
+
+def _nginx(folder: Path, about: Mapping[str, str]) -> Sequence[str]:
+    """The template filled in, and what nginx writes kept in a folder of its own."""
+    text = Template(NGINX.read_text()).safe_substitute(about)
+    for what in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"):
+        text = text.replace("http {", f"http {{\n    {what}_temp_path {folder}/{what};", 1)
+    file = folder / "nginx.conf"
+    file.write_text(f"daemon off;\npid {folder}/pid;\n{text}")
+    return ["nginx", "-c", str(file), "-p", str(folder)]

@@ -1,4 +1,4 @@
-"""So many clients on connections of their own, who never ask the same request twice by themselves.
+"""Clients on connections of their own, who never ask the same request twice by themselves.
 
 Libraries repeat what was lost on a connection that had been used before, and hide what is counted
 here.
@@ -8,31 +8,99 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import time
+import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import httpx
 import numpy as np
 
 from benchmarks.peers.client import request
 
 CLIENTS = 32
-
-Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter] | None
+PATIENCE = 70.0  # seconds; a server answers after 60
+PATH = "/v1/models/digits/predict"
+JSON = {"Content-Type": "application/json"}
+LENGTHS = (1, 20, 70, 200, 700, 2000) * 3 + (7000, 34_000)  # the last is a body of 900 kB
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A prepared request and the body of its answer."""
+    """A prepared request, the tokens in it, and the outputs that are right."""
 
     prepared: bytes
-    answer: bytes
+    tokens: int
+    outputs: object = None
 
     @classmethod
-    def of(cls, path: str, body: bytes, answer: bytes, **headers: str) -> Question:
-        """A POST."""
-        return cls(request("POST", path, body, headers), answer)
+    def drawn(cls, length: int, seed: int = 0, **headers: str) -> Question:
+        """A POST of one sequence to `digits`, of numbers of four decimals."""
+        rng = np.random.default_rng(seed)
+        rows = (rng.integers(0, 7, (length, 3)) + rng.random((length, 3))).round(4)
+        body = json.dumps({"sequences": [rows.tolist()]}).encode()
+        return cls(request("POST", PATH, body, JSON | headers), length)
+
+    def answered(self, url: str) -> Question:
+        """With what a server says while all is well."""
+        body = self.prepared.partition(b"\r\n\r\n")[2]
+        answer = httpx.post(url + PATH, content=body, headers=JSON, timeout=60)
+        assert answer.status_code == 200, answer.text
+        return Question(self.prepared, self.tokens, answer.json()["outputs"])
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Client:
+    """One connection at a time, opened when it is needed."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def ask(self, prepared: bytes) -> Answer:
+        """OSError or EOFError when the connection is lost, TimeoutError without an answer."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                answer = await self._asked(prepared)
+        except (OSError, EOFError):
+            self.leave()
+            raise
+        if answer.headers.get("connection") == "close":
+            self.leave()
+        return answer
+
+    async def send(self, data: bytes) -> None:
+        """And not wait for an answer."""
+        reader, writer = self._streams or await asyncio.open_connection(
+            "127.0.0.1", self._port, limit=2**20
+        )
+        self._streams = reader, writer
+        writer.write(data)
+        await writer.drain()
+
+    def leave(self) -> None:
+        """At once; what comes next has another connection."""
+        if self._streams:
+            self._streams[1].transport.abort()
+        self._streams = None
+
+    async def _asked(self, prepared: bytes) -> Answer:
+        await self.send(prepared)
+        assert self._streams
+        reader = self._streams[0]
+        status, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")[:-2]
+        fields = (line.partition(": ") for line in lines)
+        headers = {name.lower(): value for name, _, value in fields}
+        body = await reader.readexactly(int(headers["content-length"]))
+        return Answer(int(status.split()[1]), headers, body)
 
 
 @dataclass(slots=True)
@@ -42,62 +110,64 @@ class Tally:
     statuses: Counter[int] = field(default_factory=Counter)
     seconds: list[float] = field(default_factory=list)
     failed: list[tuple[float, str]] = field(default_factory=list)
+    lost: int = 0
+    took: float = 0.0  # seconds for all of it
 
     @property
     def asked(self) -> int:
         """How many requests are over."""
-        return self.statuses.total() + sum(not how.startswith("answer") for _, how in self.failed)
+        return self.statuses.total() + self.lost
 
-    def p99_ms(self) -> float:
-        """Of what was answered."""
+    @property
+    def rate(self) -> float:
+        """Answers a second."""
+        return self.statuses.total() / self.took
+
+    def p99(self) -> float:
+        """Milliseconds, of what was answered."""
         return float(np.percentile(self.seconds, 99) * 1e3)
+
+    async def of(self, client: Client, question: Question) -> Answer | None:
+        """Have it asked, and note what came of it."""
+        now = asyncio.get_running_loop().time
+        began = now()
+        try:
+            answer = await client.ask(question.prepared)
+        except (OSError, EOFError) as error:
+            self.lost += 1
+            self.failed.append((now(), repr(error)))
+            return None
+        self.seconds.append(now() - began)
+        self.statuses[answer.status] += 1
+        if answer.status != 200 or json.loads(answer.body)["outputs"] != question.outputs:
+            self.failed.append((now(), f"answer {answer.status}: {answer.body[:200]!r}"))
+        return answer
 
 
 async def ask(
     port: int,
     questions: Sequence[Question],
     stay: Callable[[Tally], bool],
-    same: Callable[[bytes, bytes], bool],
+    *,
+    clients: int = CLIENTS,
+    tally: Tally | None = None,
 ) -> Tally:
     """Ask in turn, for as long as ``stay`` says so of what has come of it."""
-    tally, turns = Tally(), itertools.cycle(questions)
-    loop = asyncio.get_running_loop()
+    tally, turns = tally or Tally(), itertools.cycle(questions)
 
-    async def client() -> None:
-        streams: Streams = None
+    async def one() -> None:
+        client = Client(port)
         while stay(tally):
-            question, began = next(turns), loop.time()
-            try:
-                streams = streams or await asyncio.open_connection("127.0.0.1", port, limit=2**20)
-                status, head, body = await _asked(*streams, question)
-            except (OSError, EOFError) as error:
-                tally.failed.append((time.monotonic(), repr(error)))
-                streams = _closed(streams)
-                continue
-            tally.seconds.append(loop.time() - began)
-            tally.statuses[status] += 1
-            if status != 200 or not same(body, question.answer):
-                tally.failed.append((time.monotonic(), f"answer {status}: {body[:200]!r}"))
-            if b"connection: close" in head.lower():
-                streams = _closed(streams)
-        _closed(streams)
+            await tally.of(client, next(turns))
+        client.leave()
 
-    await asyncio.gather(*(client() for _ in range(CLIENTS)))
+    began = asyncio.get_running_loop().time()
+    await asyncio.gather(*(one() for _ in range(clients)))
+    tally.took = asyncio.get_running_loop().time() - began
     return tally
 
 
-async def _asked(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, question: Question
-) -> tuple[int, bytes, bytes]:
-    writer.write(question.prepared)
-    await writer.drain()
-    head = await reader.readuntil(b"\r\n\r\n")
-    fields = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:-2])
-    body = await reader.readexactly(int(fields[b"content-length"]))
-    return int(head.split()[1]), head, body
-
-
-def _closed(streams: Streams) -> None:
-    """What comes next has a connection of its own."""
-    if streams:
-        streams[1].transport.abort()
+def questions(url: str, lengths: Sequence[int] = LENGTHS) -> list[Question]:
+    """One of every length, with their answers."""
+    known = {length: Question.drawn(length).answered(url) for length in set(lengths)}
+    return [known[length] for length in lengths]
