@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import threading
 import time
@@ -93,7 +94,9 @@ def test_at_its_memory_limit_a_container_serves_again_in_five_seconds_and_no_cli
     workers: int, memory: str, measured: Measured
 ) -> None:
     built_image()
-    found = []
+    if shutil.which("haproxy") is None:
+        pytest.skip("no memory limit was hit: there is no haproxy; apt-get install haproxy")
+    found: list[tuple[float, float]] = []
 
     def fault() -> None:
         over = threading.Event()
