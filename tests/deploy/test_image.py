@@ -164,3 +164,10 @@ def test_what_it_does_not_know_of_is_named_before_it_serves(image: str) -> None:
     done = call("run", "--rm", "--network=none", "--env=SUMSERVE_PORT=tcp://10.0.0.1", image)
     assert done.returncode == 1
     assert "SUMSERVE_PORT" in done.stderr
+
+
+def test_nothing_in_it_reports_home(image: str) -> None:
+    code = "import onnxruntime, os; print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    run = ("run", "--rm", "--network=none", f"--entrypoint={PYTHON}", image, "-c", code)
+    done = call(*run)
+    assert (done.stdout.strip(), done.stderr) == ("1", "")
