@@ -124,5 +124,5 @@ def test_at_its_memory_limit_a_container_serves_again_in_five_seconds_and_no_cli
         row, f"{lost}; silent for {silent:.1f} s, what was ended serves again in {again:.1f} s"
     )
     assert tally.failed == []
-    assert silent <= 5
+    assert silent <= 5  # where containers get CPU: all of them together may weigh as one process
     assert restarts == (1 if workers == 1 else 0)  # a worker is its supervisor's affair
