@@ -10,7 +10,7 @@ EXPERIMENTS := scaling compiled discontinuous approximation latent_dim figure1 f
 .PHONY: serve test browser lint types format bench bench-segment-sum bench-graph bench-json \
         bench-peers bench-wires bench-online bench-stream bench-explain bench-observability bench-soak \
         gpu-prepare gpu-check reference digits experiments checkpoints bundles image test-image \
-        bare-image test-clusters clean
+        bare-image sbom test-deploy test-deploy-image test-clusters test-watch clean
 
 serve: .venv/serve  ## serve the shipped bundles on 127.0.0.1:8080
 	$(BIN)/sumserve serve --models deploy/bundles
@@ -93,7 +93,19 @@ image:  ## build the container image, with the docker daemon that answers
 	deploy/image.sh
 
 test-image: .venv/all  ## run the image and POST to it
-	$(BIN)/pytest -rs -m container tests/deploy
+	$(BIN)/pytest -rs -m "container and not deploy" tests/deploy
+
+sbom:  ## what is in the image, with licences -> build/sbom
+	mkdir -p build
+	id=$$(docker create $${IMAGE:-sumserve:dev}) && docker cp $$id:/opt/venv/share/sbom build && \
+		docker rm $$id >/dev/null
+	cat build/sbom/licences.tsv
+
+test-deploy-image: .venv/all  ## the image built by buildah, composed, out of memory: Debian, as root
+	apt-get update -qq
+	apt-get install -qq -y --no-install-recommends docker-compose haproxy buildah >/dev/null
+	FAULT_REQUESTS=5000 deploy/bare.sh sh -c \
+		'deploy/image.sh && $(BIN)/pytest -rs -m "container and deploy" tests/deploy'
 
 bare-image:  ## the two above on a bare Debian machine, as root: brings its own docker
 	deploy/bare.sh $(MAKE) image test-image

@@ -58,8 +58,9 @@ base_image() {
     # shellcheck disable=SC2016 # apt fills these in, not the shell
     apt-get indextargets --format 'deb $(REPO_URI) $(RELEASE) $(COMPONENT)' \
         'Created-By: Packages' 'Origin: Debian' >"$state/sources.list"
-    mmdebstrap --quiet --variant=minbase --include=ca-certificates,python3-pip \
-        --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
+    mmdebstrap --quiet --variant=minbase --include=ca-certificates,python3-venv \
+        --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \
+        --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
         "" - "$state/sources.list" | "$docker" import - "$BASE_IMAGE" >/dev/null
 }
 

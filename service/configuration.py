@@ -4,28 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from service.errors import SettingsError
+from service.given import CONFIG, FILE, PREFIX, Given, flag, gather, variable
 from service.settings import Settings
-
-PREFIX = "SUMSERVE_"
-CONFIG = "config"  # SUMSERVE_CONFIG, --config: where the file is
-FILE = Path("sumserve.toml")  # in the current folder, where nothing else is said
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """A value, and what it was called where it was given."""
-
-    value: object
-    where: str
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -38,23 +25,16 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     )
     for name, field in Settings.model_fields.items():
         parser.add_argument(
-            _flag(name),
-            help=f"{field.description} (default: {field.default}; env {_variable(name)})",
+            flag(name),
+            help=f"{field.description} (default: {field.default}; env {variable(name)})",
             metavar=name.rpartition("_")[2].upper(),
         )
 
 
 def load_settings(environ: Mapping[str, str], flags: Mapping[str, Any]) -> Settings:
     """Settings by all three ways; SettingsError names each bad key and where it was given."""
-    variables = {
-        key.removeprefix(PREFIX).lower(): Given(value, key)
-        for key, value in environ.items()
-        if key.startswith(PREFIX)
-    }
-    said = variables.pop(CONFIG, None)
-    path = flags.get(CONFIG) or (Path(str(said.value)) if said else None)
-    own = {name: flags[name] for name in Settings.model_fields if flags.get(name) is not None}
-    given = _file(path) | variables | {name: Given(own[name], _flag(name)) for name in own}
+    own = {name: flags.get(name) for name in (CONFIG, *Settings.model_fields)}
+    given = gather(environ, own)
     try:
         return Settings.model_validate({name: one.value for name, one in given.items()})
     except ValidationError as error:
@@ -69,23 +49,9 @@ def as_toml(settings: Settings) -> str:
 
 def _lines(name: str, value: object) -> str:
     field = Settings.model_fields[name]
-    about = f"# {field.description} (default: {field.default}; env {_variable(name)})\n"
+    about = f"# {field.description} (default: {field.default}; env {variable(name)})\n"
     plain = value if isinstance(value, (int, float)) else str(value)
     return f"{about}# {name} =\n" if value is None else f"{about}{name} = {json.dumps(plain)}\n"
-
-
-def _file(path: Path | None) -> dict[str, Given]:
-    """What a file says. One that is named has to be there."""
-    if path is None and not FILE.is_file():
-        return {}
-    path = path or FILE
-    try:
-        values = tomllib.loads(path.read_text())
-    except OSError as error:
-        raise SettingsError(f"{path}: {error.strerror}") from error
-    except ValueError as error:
-        raise SettingsError(f"{path}: {error}") from error
-    return {name: Given(value, f"{path}: {name}") for name, value in values.items()}
 
 
 def _complaint(problem: Any, given: Mapping[str, Given]) -> str:
@@ -93,11 +59,3 @@ def _complaint(problem: Any, given: Mapping[str, Given]) -> str:
     if problem["type"] == "extra_forbidden":
         return f"unknown setting {where}"
     return f"{where}: {problem['msg']}, got {problem['input']!r}"
-
-
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
-
-
-def _variable(name: str) -> str:
-    return f"{PREFIX}{name.upper()}"

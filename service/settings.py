@@ -11,6 +11,7 @@ from service.body import BodyLimits
 from service.columns import Strict
 from service.device import NAMES, Device
 from service.engine.policy import Policy
+from service.given import HOST, PORT
 from service.wires.validation import Limits
 
 EACH = "cuda:each"  # a device for workers to share out
@@ -29,8 +30,8 @@ class Settings(Strict):
     watch_seconds: float = Field(
         0, ge=0, description="between looks for new versions in the folder of models; 0: none"
     )
-    host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
-    port: int = Field(8080, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    host: str = Field(HOST, min_length=1, description="address to listen on")
+    port: int = Field(PORT, ge=0, le=65535, description="port to listen on; 0 takes a free one")
     grpc_port: int = Field(
         0, ge=0, le=65535, description="port to listen on for gRPC, besides HTTP's; 0: none"
     )

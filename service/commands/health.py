@@ -2,8 +2,9 @@
 
     sumserve health --port 8080
 
-Made for a container's HEALTHCHECK: no shell, no curl. --live asks only whether the process
-answers. Host and port default to SUMSERVE_HOST and SUMSERVE_PORT, as for `serve`.
+Made for a container's HEALTHCHECK: no shell, no curl, and light, as it is asked all the time, which
+is why it reads no setting but these two. --live asks only whether the process
+answers. Host and port default to what `serve` is told by variables and file.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import argparse
 import os
 from contextlib import closing
 
-from service.configuration import load_settings
+from service.errors import SettingsError
+from service.given import HOST, PORT, gather
 
 SUMMARY = "ask a running server whether it is ready"
 
@@ -29,14 +31,25 @@ def run(args: argparse.Namespace) -> int:
     """Print the state; 0 when healthy."""
     from http.client import HTTPConnection, HTTPException
 
-    settings = load_settings(os.environ, {"host": args.host, "port": args.port})
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
+    host, port = _address(args)
     try:
-        with closing(HTTPConnection(host, settings.port, timeout=args.seconds)) as connection:
+        with closing(HTTPConnection(host, port, timeout=args.seconds)) as connection:
             connection.request("GET", f"/v2/health/{'live' if args.live else 'ready'}")
             response = connection.getresponse()
             print(response.read().decode(errors="replace"))
             return 0 if response.status == 200 else 1
     except (OSError, HTTPException) as error:
-        print(f"no answer from {host}:{settings.port}: {error}")
+        print(f"no answer from {host}:{port}: {error}")
         return 1
+
+
+def _address(args: argparse.Namespace) -> tuple[str, int]:
+    """Where to ask: an address that is listened on is not always one that can be called."""
+    given = gather(os.environ, {"host": args.host, "port": args.port})
+    host = str(given["host"].value) if "host" in given else HOST
+    try:
+        port = int(str(given["port"].value)) if "port" in given else PORT
+    except ValueError:
+        named = given["port"]
+        raise SettingsError(f"{named.where}: not a port: {named.value!r}") from None
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port

@@ -6,98 +6,56 @@ Needs a docker daemon and the image of `make image`; where either is missing not
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import socket
-import subprocess
-import time
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.deploy.containers import PYTHON, Container, built_image, call, docker, running
+
 pytestmark = pytest.mark.container
 
-IMAGE = os.environ.get("IMAGE", "sumserve:dev")
-DOCKER = shutil.which("docker", path="/usr/bin") or "docker"
 BUNDLES = Path(__file__).parents[2] / "deploy" / "bundles"
-PYTHON = "/opt/venv/bin/python3"
-START_SECONDS, STOP_SECONDS = 90, 40
-HARDENED = (
-    *("--read-only", "--tmpfs=/tmp:rw,size=16m,noexec", "--cap-drop=ALL"),
-    *("--security-opt=no-new-privileges", "--memory=512m", "--pids-limit=128"),
-)
-
-
-def call(*args: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([DOCKER, *args], capture_output=True, text=True, timeout=120)
-
-
-def docker(*args: str) -> str:
-    """What ``docker ARGS`` prints, or the test's failure."""
-    done = call(*args)
-    if done.returncode:
-        pytest.fail(f"docker {' '.join(args)}: {done.stderr}")
-    return done.stdout.strip()
-
-
-@dataclass(frozen=True, slots=True)
-class Container:
-    name: str
-    url: str
-
-    def state(self, field: str) -> str:
-        return docker("inspect", "--format", f"{{{{.State.{field}}}}}", self.name)
-
-    def python(self, code: str) -> str:
-        return docker("exec", self.name, PYTHON, "-c", code)
-
-    def log(self) -> str:
-        return call("logs", self.name).stderr
-
-    def wait_until_healthy(self) -> None:
-        """Healthy by the image's own HEALTHCHECK, or a failure that shows the log."""
-        deadline = time.monotonic() + START_SECONDS
-        while self.state("Health.Status") != "healthy":
-            if self.state("Running") != "true" or time.monotonic() > deadline:
-                pytest.fail(f"not healthy: {self.state('Health.Status')}\n{self.log()}")
-            time.sleep(0.2)
-
-
-@contextmanager
-def started() -> Iterator[Container]:
-    """A healthy container on a free port of loopback, removed at the end."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    container = Container(f"sumserve-test-{uuid.uuid4().hex[:8]}", f"http://127.0.0.1:{port}")
-    options = ("--detach", f"--name={container.name}", "--network=host", "--health-interval=1s")
-    settings = ("--env=SUMSERVE_HOST=127.0.0.1", f"--env=SUMSERVE_PORT={port}")
-    try:
-        docker("run", *options, *HARDENED, *settings, IMAGE)
-        container.wait_until_healthy()
-        yield container
-    finally:
-        call("rm", "--force", container.name)
+STOP_SECONDS = 40
+MOST_BYTES = 400_000_000
+FILES = """
+import os, stat
+for folder, folders, files in os.walk("/", followlinks=False):
+    folders[:] = [name for name in folders if os.path.join(folder, name) not in SKIPPED]
+    for name in folders + files:
+        path = os.path.join(folder, name)
+        mode = os.lstat(path).st_mode
+        if WANTED:
+            print(path)
+"""
+SKIPPED = ("/proc", "/sys", "/dev")
+WRITABLE = "mode & stat.S_IWOTH and not mode & stat.S_ISVTX and not stat.S_ISLNK(mode)"
+SETUID = "mode & (stat.S_ISUID | stat.S_ISGID) and stat.S_ISREG(mode)"
 
 
 @pytest.fixture(scope="module")
 def image() -> str:
-    if shutil.which(DOCKER) is None or call("info").returncode:
-        pytest.skip("the image's tests did not run: no docker daemon answers")
-    if call("image", "inspect", IMAGE).returncode:
-        pytest.skip(f"the image's tests did not run: there is no image {IMAGE}")
-    return IMAGE
+    return built_image()
 
 
 @pytest.fixture(scope="module")
 def container(image: str) -> Iterator[Container]:
-    with started() as container:
+    with running() as container:
+        container.wait_until_healthy()
         yield container
+
+
+def inside(image: str, code: str, *options: str) -> str:
+    """What Python prints in a container of its own."""
+    run = ("run", "--rm", "--network=none", f"--entrypoint={PYTHON}", *options, image)
+    return docker(*run, "-c", code)
+
+
+def found(image: str, wanted: str) -> list[str]:
+    """The image's files and folders of some kind, as root sees them."""
+    code = FILES.replace("SKIPPED", str(SKIPPED)).replace("WANTED", wanted)
+    return inside(image, code, "--user=0").split()
 
 
 def predict(container: Container, sequences: list[list[int]]) -> httpx.Response:
@@ -140,8 +98,7 @@ def test_the_server_runs_as_uid_10001_with_no_capability(container: Container) -
 
 def test_the_user_may_write_nothing_of_what_runs_even_without_read_only(image: str) -> None:
     code = "import os; print([p for p in ('/', '/opt/venv', '/bundles') if os.access(p, os.W_OK)])"
-    run = ("run", "--rm", "--network=none", f"--entrypoint={PYTHON}", image, "-c", code)
-    assert docker(*run) == "[]"
+    assert inside(image, code) == "[]"
 
 
 def test_only_what_serving_needs_is_installed(container: Container) -> None:
@@ -152,6 +109,65 @@ def test_only_what_serving_needs_is_installed(container: Container) -> None:
 
 
 def test_docker_stop_ends_it_with_exit_code_zero(image: str) -> None:
-    with started() as container:
+    with running() as container:
+        container.wait_until_ready()
         docker("stop", f"--time={STOP_SECONDS}", container.name)
         assert container.state("ExitCode") == "0", container.log()
+
+
+def test_it_runs_as_any_user_and_is_ready_soon(
+    image: str, record_property: Callable[[str, object], None]
+) -> None:
+    with running("--user=12345:12345", "--pids-limit=64") as container:
+        seconds = container.wait_until_ready()
+        assert predict(container, [[1, 2, 3]]).status_code == 200
+    record_property("measured", ("`docker run` to ready", f"{seconds:.1f} s"))
+
+
+def test_the_image_is_small(image: str, record_property: Callable[[str, object], None]) -> None:
+    size = int(docker("image", "inspect", "--format={{.Size}}", image))
+    record_property("measured", ("size of the image", f"{size / 1e6:.0f} MB"))
+    assert size <= MOST_BYTES
+
+
+def test_nobody_else_may_write_to_a_file(image: str) -> None:
+    assert found(image, WRITABLE) == []
+
+
+def test_what_is_added_to_the_base_raises_nobody_s_rights(image: str) -> None:
+    files = found(image, SETUID)
+    assert not [path for path in files if path.startswith(("/opt", "/bundles", "/tmp"))]
+
+
+def test_no_installer_no_compiler_and_no_tests_are_in_it(image: str) -> None:
+    names = ("pip", "pip3", "gcc", "cc", "make")
+    code = f"import shutil; print([name for name in {names} if shutil.which(name)])"
+    assert inside(image, code, "--user=0") == "[]"
+    code = "import pathlib; print(*pathlib.Path('/opt/venv').glob('**/tests'))"
+    assert inside(image, code) == ""
+
+
+def test_bytecode_is_in_it_as_nothing_can_be_written(image: str) -> None:
+    code = "import os, service.server as s; print(os.path.exists(s.__cached__))"
+    assert inside(image, code) == "True"
+
+
+def test_a_gpu_that_is_asked_for_and_not_there_stops_the_start(image: str) -> None:
+    done = call("run", "--rm", "--network=none", "--env=SUMSERVE_DEVICE=cuda", image)
+    assert done.returncode == 1
+    (line,) = done.stderr.strip().splitlines()
+    assert line.startswith("sumserve serve: ")
+    assert "cuda" in line
+
+
+def test_what_it_does_not_know_of_is_named_before_it_serves(image: str) -> None:
+    done = call("run", "--rm", "--network=none", "--env=SUMSERVE_PORT=tcp://10.0.0.1", image)
+    assert done.returncode == 1
+    assert "SUMSERVE_PORT" in done.stderr
+
+
+def test_nothing_in_it_reports_home(image: str) -> None:
+    code = "import onnxruntime, os; print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    run = ("run", "--rm", "--network=none", f"--entrypoint={PYTHON}", image, "-c", code)
+    done = call(*run)
+    assert (done.stdout.strip(), done.stderr) == ("1", "")

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from benchmarks.process import ServerProcess, free_port
@@ -22,3 +25,18 @@ def test_the_port_may_come_from_the_environment(
     monkeypatch.setenv("SUMSERVE_PORT", str(server.port))
     monkeypatch.setenv("SUMSERVE_HOST", "0.0.0.0")
     assert main(["health"]) == 0
+
+
+def test_a_bad_port_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SUMSERVE_PORT", "eighty")
+    assert main(["health"]) == 1
+    assert "SUMSERVE_PORT: not a port: 'eighty'" in capsys.readouterr().err
+
+
+def test_asking_loads_nothing_of_what_serves() -> None:
+    code = "import sys, service.commands.health; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
+    assert "service.given" in loaded.split()
+    assert not {"pydantic", "numpy", "service.settings"} & set(loaded.split())
