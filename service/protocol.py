@@ -145,6 +145,15 @@ class Protocol(HttpToolsProtocol):
         """An answer is written: it goes out at once, and not after the next step."""
         self._gathering.send()
         super().on_response_complete()
+        if self.transport.is_closing() and self.transport.get_write_buffer_size():
+            self.loop.call_later(self.timeout_keep_alive, self.transport.abort)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Nothing was asked for long. What was not read by now never will be."""
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
+        else:
+            super().timeout_keep_alive_handler()
 
     def _cut(self, at_once: bool) -> None:
         """An answer that was begun and has no end must not look like a whole one."""
