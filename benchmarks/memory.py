@@ -77,7 +77,7 @@ HARMS = {
     ),
     "lines of a stream": Harm(
         STREAM,
-        lambda size: filled(b"[", b"[1,1,1,1]", b"]\n", min(size, 15 * MIB)) * 2,
+        lambda size: at_most(b"[", b"[0.1,0.1,0.1,0.123]", b"]\n", 750_000, 15 * MIB) * 2,
         clients=64,
         media="application/x-ndjson",
     ),
