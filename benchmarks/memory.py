@@ -30,14 +30,13 @@ UNREAD = 2**14  # bytes of an answer that somebody takes who does not read
 
 @dataclass(frozen=True, slots=True)
 class Harm:
-    """One request that so many clients repeat. size: of the body, given the largest there may be.
-
-    reads: whether they read what is answered.
+    """One request that so many clients repeat; 0: as many as are let in at a time. body: given the
+    largest that there may be. reads: whether they read what is answered.
     """
 
     path: str
     body: Callable[[int], bytes]
-    clients: int = 7
+    clients: int = 0
     media: str = "application/json"
     encoding: str = "identity"
     reads: bool = True
@@ -125,8 +124,10 @@ async def _unread(
         writer.transport.abort()
 
 
-async def _all(port: int, harm: Harm, size: int, seconds: float) -> Counter[str]:
+async def _all(port: int, harm: Harm, size: int, most: int, seconds: float) -> Counter[str]:
+    """size: of the largest body; most: bytes in flight."""
     body, found = harm.body(size), Counter[str]()
+    clients = harm.clients or max(1, most // len(body))
     head = (
         f"POST {harm.path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
         f"Content-Type: {harm.media}\r\nContent-Encoding: {harm.encoding}\r\n"
@@ -135,7 +136,7 @@ async def _all(port: int, harm: Harm, size: int, seconds: float) -> Counter[str]
     until, turn = time.monotonic() + seconds, asyncio.Semaphore(4)
     one = _client if harm.reads else partial(_unread, turn=turn)
     await asyncio.gather(
-        *(one(port, head, body, until, found) for _ in range(harm.clients)), return_exceptions=True
+        *(one(port, head, body, until, found) for _ in range(clients)), return_exceptions=True
     )
     return found
 
@@ -143,9 +144,10 @@ async def _all(port: int, harm: Harm, size: int, seconds: float) -> Counter[str]
 def measured(harm: Harm, settings: dict[str, str], seconds: float, models: Path) -> dict[str, int]:
     """MiB at start and at most, and how many got which answer."""
     size = int(settings.get("max_body_bytes", 64 * MIB))
+    most = int(settings.get("max_in_flight_bytes", 512 * MIB))
     with ServerProcess(models, grace_seconds=0, log_level="error", **settings) as server:
         pid, before = server.process.pid, peak(server.process.pid)
-        answers = asyncio.run(_all(server.port, harm, size, seconds))
+        answers = asyncio.run(_all(server.port, harm, size, most, seconds))
         alive = httpx.get(f"{server.url}/v2/health/live", timeout=30).status_code
         found = {"start": before // MIB, "peak": peak(pid) // MIB, "alive": alive}
     return found | dict(sorted(answers.items()))
