@@ -190,4 +190,4 @@ def _frameless(function: Callable[..., T], *args: Any) -> T:
         return function(*args)
     except ServiceError as error:
         error.__cause__ = error.__context__ = None
-        raise error.with_traceback(None)
+        raise error.with_traceback(None) from None

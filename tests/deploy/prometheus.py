@@ -43,7 +43,8 @@ class Prometheus:
             rules = [own for group in self.get("rules")["groups"] for own in group["rules"]]
             return rules if all(own["health"] != "unknown" for own in rules) else []
 
-        return until(found, "rules are not judged")
+        rules: list[Any] = until(found, "rules are not judged")
+        return rules
 
 
 @contextmanager

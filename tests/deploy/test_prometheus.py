@@ -8,7 +8,6 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -18,7 +17,6 @@ from service.keys import new_key
 from tests.conftest import SHIPPED
 from tests.deploy.monitoring import FOLDER, ONLY_ON_GPUS, expressions, filled, named, with_key
 from tests.deploy.prometheus import PROMETHEUS, Prometheus, running
-from tests.service.processes import until
 
 SCRAPES = 8  # a second apart
 EMPTY = {"Memory of GPUs", "Padding", "Refused, by what was full", "Tokens abandoned, per second"}

@@ -124,8 +124,8 @@ def test_every_alert_has_a_section_and_every_section_of_alerts_an_alert() -> Non
 
 def test_every_alert_names_its_section() -> None:
     titles = {anchor(title) for title in sections()}
-    for name, annotations in alerts().items():
-        file, _, section = annotations["runbook_url"].partition("#")
+    for name, said in alerts().items():
+        file, _, section = said["runbook_url"].partition("#")
         assert (ROOT / file) == RUNBOOK
         assert section == name.lower()
         assert section in titles

@@ -112,7 +112,7 @@ def test_no_more_bodies_are_inflated_at_a_time_than_may_be(monkeypatch: pytest.M
                 assert await bodies.receive(request, held) == b"inflated"
 
         with monkeypatch.context() as patch:
-            patch.setattr(module.asyncio, "to_thread", slow)
+            patch.setattr(asyncio, "to_thread", slow)
             await asyncio.gather(*(one() for _ in range(4)))
 
     asyncio.run(test())
