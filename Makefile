@@ -10,7 +10,7 @@ EXPERIMENTS := scaling compiled discontinuous approximation latent_dim figure1 f
 .PHONY: serve test browser lint types format bench bench-segment-sum bench-graph bench-json \
         bench-peers bench-wires bench-online bench-stream bench-explain bench-observability bench-soak \
         gpu-prepare gpu-check reference digits experiments checkpoints bundles image test-image \
-        bare-image clean
+        test-watch bare-image clean
 
 serve: .venv/serve  ## serve the shipped bundles on 127.0.0.1:8080
 	$(BIN)/sumserve serve --models deploy/bundles
@@ -94,6 +94,10 @@ image:  ## build the container image, with the docker daemon that answers
 
 test-image: .venv/all  ## run the image and POST to it
 	$(BIN)/pytest -rs -m container tests/deploy
+
+test-watch: .venv/all  ## Prometheus and HAProxy watch real replicas; both must be on the PATH
+	$(BIN)/pytest -rs -m deploy tests/deploy/test_watched.py
+	$(BIN)/pytest -rs tests/deploy/test_runbook.py tests/deploy/test_monitoring.py
 
 bare-image:  ## the two above on a bare Debian machine, as root: brings its own docker
 	deploy/bare.sh $(MAKE) image test-image

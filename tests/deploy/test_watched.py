@@ -94,13 +94,14 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         configure(folder, addresses | {"haproxy:8404": f"127.0.0.1:{stats}"})
         with running(folder, own) as prometheus:
             url, deadline = f"http://127.0.0.1:{port}", time.monotonic() + 60
-            while prometheus.scrapes() < 8:
+            while prometheus.scrapes() < 6:
                 assert time.monotonic() < deadline, "nothing is scraped"
                 assert answered(url, 10)
             page = httpx.get(f"http://127.0.0.1:{stats}/metrics").text
             yield Watched(prometheus, [one, other], page)
 
 
+@pytest.mark.deploy
 @needs_both
 def test_both_replicas_and_the_balancer_are_scraped(watched: Watched) -> None:
     targets = watched.prometheus.get("targets")["activeTargets"]
@@ -108,6 +109,7 @@ def test_both_replicas_and_the_balancer_are_scraped(watched: Watched) -> None:
     assert {(own["health"], own["lastError"]) for own in targets} == {("up", "")}
 
 
+@pytest.mark.deploy
 @needs_both
 def test_every_metric_of_the_balancer_is_on_its_page(watched: Watched) -> None:
     text = (FOLDER / "alerts.yml").read_text() + str(list(expressions()))
@@ -116,6 +118,7 @@ def test_every_metric_of_the_balancer_is_on_its_page(watched: Watched) -> None:
     assert asked <= set(re.findall(r"^(haproxy_\w+)\{", watched.page, re.M))
 
 
+@pytest.mark.deploy
 @needs_both
 def test_the_dashboard_s_panels_of_the_balancer_have_data(watched: Watched) -> None:
     asked = [own for _, own in expressions() if BALANCER.search(own)]
@@ -126,6 +129,7 @@ def test_the_dashboard_s_panels_of_the_balancer_have_data(watched: Watched) -> N
     assert all(found)
 
 
+@pytest.mark.deploy
 @needs_both
 def test_a_replica_that_hangs_is_an_alert_of_both_and_no_other(watched: Watched) -> None:
     quiet = {own["name"]: own["state"] for own in watched.prometheus.judged()}
