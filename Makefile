@@ -7,19 +7,21 @@ SOURCES := pyproject.toml constraints.txt
 EXPERIMENTS := scaling compiled discontinuous approximation latent_dim figure1 figure2 architectures \
                copying trained
 
-.PHONY: serve test browser lint types format bench bench-segment-sum bench-graph bench-json \
+.PHONY: serve test packages lint types format bench bench-segment-sum bench-graph bench-json \
         bench-peers bench-wires bench-online bench-stream bench-explain bench-observability bench-soak \
         gpu-prepare gpu-check reference digits experiments checkpoints bundles image test-image \
-        bare-image sbom test-deploy test-deploy-image test-clusters test-watch clean
+        bare-image sbom test-deploy test-faults test-containers test-clusters test-watch clean
 
 serve: .venv/serve  ## serve the shipped bundles on 127.0.0.1:8080
 	$(BIN)/sumserve serve --models deploy/bundles
 
-test: .venv/all browser  ## the whole suite
-	$(BIN)/pytest
+test: .venv/all packages  ## the whole suite, but for what takes containers or minutes
+	$(BIN)/pytest -m "not deploy"
 
-browser:  ## the Chromium that the page is tested with: on Debian, as root
-	tests/chromium.sh
+packages:  ## a browser and balancers to test with: on Debian, as root
+	tests/bring.sh chromium chromium fonts-liberation
+	tests/bring.sh haproxy haproxy
+	tests/bring.sh nginx nginx-light
 
 lint: .venv/all  ## ruff: rules and format
 	$(BIN)/ruff check $(PACKAGES)
@@ -101,14 +103,26 @@ sbom:  ## what is in the image, with licences -> build/sbom
 		docker rm $$id >/dev/null
 	cat build/sbom/licences.tsv
 
-test-deploy-image: .venv/all  ## the image built by buildah, composed, out of memory: Debian, as root
-	apt-get update -qq
-	apt-get install -qq -y --no-install-recommends docker-compose haproxy buildah >/dev/null
-	FAULT_REQUESTS=5000 deploy/bare.sh sh -c \
-		'deploy/image.sh && $(BIN)/pytest -rs -m "container and deploy" tests/deploy'
-
 bare-image:  ## the two above on a bare Debian machine, as root: brings its own docker
 	deploy/bare.sh $(MAKE) image test-image
+
+test-deploy: test-faults test-containers test-clusters test-watch  ## all of deploy/; Debian, as root
+
+test-faults: .venv/all packages  ## replicas broken behind the balancers -> build/faults.md
+	tests/bring.sh faketime faketime
+	FAULT_REQUESTS=5000 FAULT_SECONDS=60 \
+		$(BIN)/pytest -rs -m "not container" tests/deploy/faults
+
+test-containers: .venv/all packages  ## the image by docker and buildah, composed, out of memory
+	tests/bring.sh docker-compose docker-compose
+	tests/bring.sh buildah buildah
+	FAULT_REQUESTS=5000 deploy/bare.sh sh -c \
+		'deploy/image.sh && $(BIN)/pytest -rs -m container tests/deploy'
+
+test-watch: .venv/all packages build/prometheus/done  ## a Prometheus watches real replicas
+	PATH="$$PATH:$(CURDIR)/build/prometheus/usr/bin" \
+		$(BIN)/pytest -rs tests/deploy/test_watched.py tests/deploy/test_runbook.py \
+		tests/deploy/test_monitoring.py tests/deploy/test_prometheus.py
 
 TOOLS := kubernetes checkov ray prometheus
 test-clusters: .venv/all $(TOOLS:%=build/%/done)  ## the chart, podman, Ray; on Debian, as root

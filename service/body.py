@@ -13,6 +13,7 @@ from service.errors import BadRequest, ClientGone, QueueFull, SlowBody, TooLarge
 from service.protocol import CHUNKS, WHOLE
 
 LINGER_SECONDS = 5.0
+INFLATERS = 2  # bodies that are inflated at a time: none is counted before it is whole
 GRACE_SECONDS = 5.0  # before the rate counts: for the time a connection takes to come to speed
 
 
@@ -34,6 +35,7 @@ class Bodies:
     def __init__(self, limits: BodyLimits) -> None:
         self._limits = limits
         self.in_flight = 0
+        self._inflating = asyncio.Semaphore(INFLATERS)
         self._freed: asyncio.Event | None = None  # where anybody waits for it
 
     def holding(self) -> Held:
@@ -122,8 +124,9 @@ class Bodies:
 
     async def _inflated(self, body: bytes | bytearray, encoding: str, held: Held) -> bytes:
         # In a thread, however small it is: it may become a thousand times as large.
-        inflated = await asyncio.to_thread(inflate, body, encoding, self._limits.inflated_bytes)
-        held.take(len(inflated))
+        async with self._inflating:
+            inflated = await asyncio.to_thread(inflate, body, encoding, self._limits.inflated_bytes)
+            held.take(len(inflated))
         return inflated
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 
 from fastapi import Request
@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from service import tracing
 from service.access import note, note_model
+from service.answering import Unhurried
 from service.application import Service
 from service.asking import asked_timeout, client
 from service.catalog import Served
@@ -38,10 +39,15 @@ async def respond(
 ) -> Response:
     """Receive, decode, run, encode. Statistics count what a model was asked and could be read."""
     started = time.perf_counter()
-    with service.bodies.holding() as held:
+    with ExitStack() as stack:
+        held = stack.enter_context(service.bodies.holding())
         body = await service.bodies.receive(request, held)
         tracing.part(request.scope, "receive", started, time.perf_counter())
-        return await respond_to(service, wire, request, (name, version), body, started)
+        response = await respond_to(service, wire, request, (name, version), body, started)
+        if len(response.body) <= LARGE_BYTES:
+            return response
+        stack.pop_all()  # the answer gives it back once it is read
+        return Unhurried(response, held, service.settings.body_seconds)
 
 
 async def respond_to(
@@ -172,4 +178,16 @@ async def call(service: Service, large: bool, function: Callable[..., T], *args:
     """Small work at once; large work in a thread, so that the loop goes on answering others."""
     if not large:
         return function(*args)
-    return await asyncio.get_running_loop().run_in_executor(service.coders, function, *args)
+    about = _frameless, function, *args
+    return await asyncio.get_running_loop().run_in_executor(service.coders, *about)
+
+
+def _frameless(function: Callable[..., T], *args: Any) -> T:
+    """What it returns, or its error without the frames, which hold a parsed body, many times as
+    large as the body, until the error is answered: more of them than there are threads.
+    """
+    try:
+        return function(*args)
+    except ServiceError as error:
+        error.__cause__ = error.__context__ = None
+        raise error.with_traceback(None) from None

@@ -74,6 +74,7 @@ class Protocol(HttpToolsProtocol):
     _silent_bytes = 0  # that came since the last piece of a body, or the last whole head
     _header_bytes = 0
     _head_timer: asyncio.TimerHandle | None = None
+    _unread_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A head must come, whole, within its time."""
@@ -86,6 +87,7 @@ class Protocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is awaited any more, and nobody waits for an answer."""
         self._stop_waiting()
+        self._stop_unread()
         super().connection_lost(exc)
         if self.cycle is not None and not self.cycle.response_complete:
             leave(self.cycle.scope["state"])
@@ -144,10 +146,34 @@ class Protocol(HttpToolsProtocol):
         else:
             self._refuse(b"400 Bad Request", "this is not a valid HTTP request")
 
+    def pause_writing(self) -> None:
+        """More is unread than is kept: for so long as an idle connection is, and no longer."""
+        super().pause_writing()
+        self._unread_timer = self.loop.call_later(self.timeout_keep_alive, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """The client reads on."""
+        self._stop_unread()
+        super().resume_writing()
+
+    def _stop_unread(self) -> None:
+        if self._unread_timer is not None:
+            self._unread_timer.cancel()
+            self._unread_timer = None
+
     def on_response_complete(self) -> None:
         """An answer is written: it goes out at once, and not after the next step."""
         self._gathering.send()
         super().on_response_complete()
+        if self.transport.is_closing() and self.transport.get_write_buffer_size():
+            self.loop.call_later(self.timeout_keep_alive, self.transport.abort)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Nothing was asked for long. What was not read by now never will be."""
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
+        else:
+            super().timeout_keep_alive_handler()
 
     def _cut(self, at_once: bool) -> None:
         """An answer that was begun and has no end must not look like a whole one."""

@@ -91,6 +91,7 @@ def _serve(
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # who asks is who connects: anybody can write X-Forwarded-For
         timeout_keep_alive=settings.keep_alive_seconds,
         timeout_graceful_shutdown=round(settings.drain_seconds) + LAST_STEP_SECONDS,
     )

@@ -17,6 +17,14 @@ HEADS: dict[str, bytes] = {
     "two lengths": b"Content-Length: 3\r\nContent-Length: 4\r\n",
     "a negative length": b"Content-Length: -1\r\n",
     "no header": b"nonsense\r\n",
+    # What two readers might take for two different requests, as of a balancer and a server.
+    "a length and chunks": b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n",
+    "chunks and a length": b"Transfer-Encoding: chunked\r\nContent-Length: 3\r\n",
+    "an encoding after chunks": b"Transfer-Encoding: chunked, identity\r\n",
+    "chunks in other words": b"Transfer-Encoding: xchunked\r\n",
+    "a space before the colon": b"Transfer-Encoding : chunked\r\n",
+    "a folded line": b"X-A: b\r\n Transfer-Encoding: chunked\r\n",
+    "a NUL": b"X-A: b\0c\r\n",
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from starlette.types import Message, Receive, Scope, Send
 
@@ -12,7 +12,7 @@ from service.protocol import CUT
 from service.streams.upload import Upload
 from service.wires.json_answer import dumps
 
-WRITTEN_BYTES = 2**16  # at a time: what must be read within the time limit
+WRITTEN_BYTES = 2**18  # at a time: what must be read within the time limit
 LINGER_SECONDS = 5.0  # for a client that is still writing when it is refused
 
 
@@ -26,7 +26,7 @@ class Outgoing:
     async def begin(self, media: str) -> None:
         """200: from now on an error can only cut the answer short."""
         self.started = True
-        await self._start(200, {"content-type": media, "vary": "Accept"})
+        await self.start(200, {"content-type": media, "vary": "Accept"})
 
     async def write(self, data: bytes) -> None:
         """Send when the client has read what came before; ClientGone if it does not."""
@@ -45,7 +45,7 @@ class Outgoing:
         body = dumps({"error": str(error)})
         headers = {name.lower(): value for name, value in error.headers.items()}
         headers |= {"content-type": "application/json", "content-length": str(len(body))}
-        await self._start(error.status, headers | {"connection": "close"})
+        await self.start(error.status, headers | {"connection": "close"})
         await self._body(body, more=True)
         await upload.discard(min(self._seconds, LINGER_SECONDS))
         await self.end()
@@ -63,7 +63,8 @@ class Outgoing:
         except TimeoutError:
             close(True)
 
-    async def _start(self, status: int, headers: dict[str, str]) -> None:
+    async def start(self, status: int, headers: Mapping[str, str]) -> None:
+        """The head."""
         raw = [(name.encode(), value.encode()) for name, value in headers.items()]
         await self._in_time(
             self._send({"type": "http.response.start", "status": status, "headers": raw})

@@ -24,11 +24,9 @@ END
 export CONTAINERS_STORAGE_CONF=$PWD/build/podman/storage.conf
 export CONTAINERS_CONF=$PWD/build/podman/containers.conf
 
-if ! type podman buildah runc catatonit mmdebstrap >/dev/null 2>&1; then
-    apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
-        podman buildah runc catatonit mmdebstrap >/dev/null
-fi
+for one in podman buildah runc catatonit mmdebstrap; do
+    tests/bring.sh "$one" "$one"
+done
 
 # The base that the Containerfile names, or one from the mirrors and of the release that apt uses here.
 base=$(sed -n 's/^ARG BASE_IMAGE=//p' deploy/Containerfile)

@@ -1,0 +1,141 @@
+"""What the runbook says is run against a real server; every alert has its section."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+
+from benchmarks.process import SUMSERVE, ServerProcess, free_port
+from service.keys import entry_text, new_key
+from tests.conftest import ROOT, SHIPPED
+from tests.deploy.monitoring import FOLDER
+from tests.deploy.test_watched import balancing
+from tests.service.harms import vouch
+from tests.service.processes import until
+
+RUNBOOK = ROOT / "deploy" / "RUNBOOK.md"
+SECTION = re.compile(r"^(#{2,3}) (.+)\n((?:(?!^#{2,3} ).*\n?)*)", re.M)
+BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.M | re.S)
+
+
+def sections() -> dict[str, str]:
+    return {title: text for _, title, text in SECTION.findall(RUNBOOK.read_text())}
+
+
+def alerts() -> dict[str, Mapping[str, str]]:
+    groups = yaml.safe_load((FOLDER / "alerts.yml").read_text())["groups"]
+    return {rule["alert"]: rule["annotations"] for group in groups for rule in group["rules"]}
+
+
+def anchor(title: str) -> str:
+    """As the page's readers have it in a link."""
+    return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
+
+
+PRELUDE = BLOCK.findall(RUNBOOK.read_text())[0]
+BLOCKS = [(title, block) for title, text in sections().items() for block in BLOCK.findall(text)]
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Of a server with keys and a version to come, behind a balancer where there is one."""
+    folder = tmp_path_factory.mktemp("runbook")
+    models, keys = folder / "models", folder / "keys.toml"
+    for name in ("digit_sum", "polynomial"):
+        shutil.copytree(SHIPPED / name / "1", models / name / "1")
+    shutil.copytree(SHIPPED / "digit_sum" / "1", folder / "new")
+    vouch(folder / "new", version="2")
+    (client, hashed), (admin, other) = new_key(), new_key()
+    keys.write_text(
+        entry_text("team-a", hashed, "client", None, None)
+        + entry_text("ops", other, "admin", None, None)
+    )
+    settings = {"keys": keys, "versions": 2, "drift_tokens": 64, "grace_seconds": 2}
+    with ExitStack() as stack:
+        server = stack.enter_context(ServerProcess(models, **settings))
+        about = {"SERVER": server.url, "KEY": client, "OPS": admin, "KEYS": str(keys)}
+        about |= {"MODELS": str(models), "NEW": str(folder / "new"), "SPOOL": str(folder)}
+        about |= {"PID": str(server.process.pid), "LOG": f"/proc/{server.process.pid}/fd/2"}
+        if shutil.which("haproxy"):
+            port, stats = free_port(), free_port()
+            stack.enter_context(balancing([server], port, stats))
+            about["BALANCER"] = f"http://127.0.0.1:{stats}"
+            until(lambda: _answers(port), "HAProxy did not start")
+        httpx.post(
+            f"{server.url}/v1/models/digit_sum/predict",
+            json={"sequences": [[1, 2]]},
+            headers={"X-API-Key": client},
+        )
+        path = f"{Path(SUMSERVE).parent}:{os.environ['PATH']}"
+        yield {**os.environ, **about, "PATH": path}
+
+
+def _answers(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/v2/health/ready").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("title", "block"), BLOCKS, ids=[f"{i} {title}" for i, (title, _) in enumerate(BLOCKS)]
+)
+def test_a_block_of_the_runbook_does_what_it_says(
+    title: str, block: str, environment: dict[str, str]
+) -> None:
+    """In their order: a version comes and goes, and the last one stops the server."""
+    if "$BALANCER" in block and "BALANCER" not in environment:
+        pytest.skip(f"{title}: not run, there is no haproxy; apt-get install haproxy")
+    command = ["bash", "-euo", "pipefail", "-c", f"{PRELUDE}\n{block}"]
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, (title, done.stdout, done.stderr)
+
+
+def test_blocks_that_are_run_are_many_and_the_last_one_stops_the_server() -> None:
+    assert len(BLOCKS) >= 25
+    assert "kill -TERM" in BLOCKS[-1][1]
+
+
+def test_every_metric_that_is_asked_for_is_one_that_a_server_has() -> None:
+    """An empty answer would be no error."""
+    asked = set(re.findall(r"metric (sumserve_\w+)", RUNBOOK.read_text()))
+    text = (ROOT / "docs" / "observability.md").read_text()
+    missing = {name for name in asked if f"`{re.sub('_(sum|count)$', '', name)}" not in text}
+    assert len(asked) > 15
+    assert not missing
+
+
+def test_every_alert_has_a_section_and_every_section_of_alerts_an_alert() -> None:
+    text = RUNBOOK.read_text()
+    alerting = text[text.index("## Alerts") : text.index("## What is done on purpose")]
+    assert re.findall(r"^### (\w+)$", alerting, re.M) == list(alerts())
+
+
+def test_every_alert_names_its_section() -> None:
+    titles = {anchor(title) for title in sections()}
+    for name, said in alerts().items():
+        file, _, section = said["runbook_url"].partition("#")
+        assert (ROOT / file) == RUNBOOK
+        assert section == name.lower()
+        assert section in titles
+
+
+def test_every_link_of_the_runbook_leads_somewhere() -> None:
+    titles = {anchor(title) for title in sections()}
+    links = re.findall(r"\]\(([^)]+)\)", RUNBOOK.read_text())
+    assert len(links) > 20
+    for link in links:
+        file, _, section = link.partition("#")
+        assert (RUNBOOK.parent / file).exists()
+        assert not section or section in titles, link

@@ -1,0 +1,185 @@
+"""A real Prometheus watches two real replicas and the shipped HAProxy, by compose.yml."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from benchmarks.process import ServerProcess, free_port
+from tests.conftest import ROOT, SHIPPED
+from tests.deploy.monitoring import FOLDER, expressions, filled
+from tests.deploy.prometheus import PROMETHEUS, Prometheus, running
+from tests.service.processes import until
+
+HAPROXY = ROOT / "deploy" / "haproxy" / "haproxy.cfg"
+BALANCER = re.compile(r"\bhaproxy_[a-z_]+\b")
+REPLICAS = {"sumserve-1:8080": "REPLICA_1", "sumserve-2:8080": "REPLICA_2"}
+
+needs_both = pytest.mark.skipif(
+    PROMETHEUS is None or shutil.which("haproxy") is None,
+    reason="nothing was watched: prometheus and haproxy are needed; apt-get install them",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    prometheus: Prometheus
+    replicas: list[ServerProcess]
+    page: str  # the balancer's metrics
+
+    def fires(self, alert: str) -> bool:
+        (own,) = [rule for rule in self.prometheus.judged() if rule["name"] == alert]
+        return bool(own["state"] == "firing")
+
+
+@contextmanager
+def balancing(replicas: list[ServerProcess], port: int, stats: int) -> Iterator[None]:
+    """HAProxy as it ships, before them."""
+    about = {"ADDRESS": "127.0.0.1", "PORT": str(port), "STATS_PORT": str(stats)}
+    about |= {f"REPLICA_{i}": f"127.0.0.1:{own.port}" for i, own in enumerate(replicas, 1)}
+    command = ["haproxy", "-f", str(HAPROXY), "-db"]
+    process = subprocess.Popen(command, env=os.environ | about, stdout=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def configure(folder: Path, addresses: dict[str, str]) -> None:
+    """What ships, for these addresses, and in a hurry."""
+    text = (FOLDER / "compose.yml").read_text()
+    changes = addresses | {"_interval: 15s": "_interval: 1s", "_timeout: 10s": "_timeout: 1s"}
+    for before, after in changes.items():
+        assert before in text
+        text = text.replace(before, after)
+    (folder / "prometheus.yml").write_text(text)
+    rules = (FOLDER / "alerts.yml").read_text()
+    assert "for: 1m" in rules
+    (folder / "alerts.yml").write_text(rules.replace("for: 1m\n", "for: 0s\n"))
+
+
+def answered(url: str, count: int) -> bool:
+    """Whether each of so many predictions is."""
+    path, body = f"{url}/v1/models/digit_sum/predict", {"sequences": [[1, 2, 3]]}
+    return all(httpx.post(path, json=body).status_code == 200 for _ in range(count))
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    folder = tmp_path_factory.mktemp("watched")
+    port, stats, own = free_port(), free_port(), free_port()
+    with (
+        ServerProcess(SHIPPED, grace_seconds=0) as one,
+        ServerProcess(SHIPPED, grace_seconds=0) as other,
+        balancing([one, other], port, stats),
+    ):
+        addresses = dict(
+            zip(REPLICAS, [f"127.0.0.1:{own.port}" for own in (one, other)], strict=True)
+        )
+        configure(folder, addresses | {"haproxy:8404": f"127.0.0.1:{stats}"})
+        with running(folder, own) as prometheus:
+            url, deadline = f"http://127.0.0.1:{port}", time.monotonic() + 60
+            while prometheus.scrapes() < 6:
+                assert time.monotonic() < deadline, "nothing is scraped"
+                assert answered(url, 10)
+            page = httpx.get(f"http://127.0.0.1:{stats}/metrics").text
+            yield Watched(prometheus, [one, other], page)
+
+
+@pytest.mark.deploy
+@needs_both
+def test_both_replicas_and_the_balancer_are_scraped(watched: Watched) -> None:
+    targets = watched.prometheus.get("targets")["activeTargets"]
+    assert sorted(own["labels"]["job"] for own in targets) == ["haproxy", "sumserve", "sumserve"]
+    assert {(own["health"], own["lastError"]) for own in targets} == {("up", "")}
+
+
+@pytest.mark.deploy
+@needs_both
+def test_every_metric_of_the_balancer_is_on_its_page(watched: Watched) -> None:
+    text = (FOLDER / "alerts.yml").read_text() + str(list(expressions()))
+    asked = set(BALANCER.findall(text))
+    assert len(asked) >= 6
+    assert asked <= set(re.findall(r"^(haproxy_\w+)\{", watched.page, re.M))
+
+
+@pytest.mark.deploy
+@needs_both
+def test_the_dashboard_s_panels_of_the_balancer_have_data(watched: Watched) -> None:
+    asked = [own for _, own in expressions() if BALANCER.search(own)]
+    found = [
+        watched.prometheus.get("query", query=filled(own, interval="5s"))["result"] for own in asked
+    ]
+    assert len(asked) == 4
+    assert all(found)
+
+
+@pytest.mark.deploy
+@needs_both
+def test_a_replica_that_hangs_is_an_alert_of_both_and_no_other(watched: Watched) -> None:
+    quiet = {own["name"]: own["state"] for own in watched.prometheus.judged()}
+    assert set(quiet.values()) == {"inactive"}
+    hung = watched.replicas[0].process
+    hung.send_signal(signal.SIGSTOP)
+    try:
+        for alert in ("BalancerReplicaOut", "SumserveDown"):
+            until(partial(watched.fires, alert), f"{alert} does not fire")
+        firing = [own for own in watched.prometheus.judged() if own["state"] == "firing"]
+    finally:
+        hung.send_signal(signal.SIGCONT)
+    until(lambda: not watched.fires("BalancerReplicaOut"), "it does not come back")
+    assert {own["name"] for own in firing} == {"BalancerReplicaOut", "SumserveDown"}
+
+
+def services() -> Any:
+    return yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())["services"]
+
+
+def test_compose_scrapes_the_replicas_and_the_balancer_that_it_starts() -> None:
+    scraped = yaml.safe_load((FOLDER / "compose.yml").read_text())["scrape_configs"]
+    found = {job["job_name"]: job["static_configs"][0]["targets"] for job in scraped}
+    started = [name for name in services() if name.startswith("sumserve")]
+    assert found["sumserve"] == [f"{name}:8080" for name in started]
+    assert found["haproxy"] == [f"haproxy:{services()['haproxy']['environment']['STATS_PORT']}"]
+
+
+@pytest.mark.parametrize("name", ["prometheus", "grafana"])
+def test_what_watches_is_as_closed_as_what_is_watched(name: str) -> None:
+    own = services()[name]
+    assert own["read_only"]
+    assert own["cap_drop"] == ["ALL"]
+    assert own["security_opt"] == ["no-new-privileges:true"]
+    assert own["mem_limit"]
+    assert all(port.startswith("127.0.0.1:") for port in own["ports"])
+
+
+def test_nobody_can_log_in_to_grafana() -> None:
+    about = services()["grafana"]["environment"]
+    assert about["GF_AUTH_ANONYMOUS_ORG_ROLE"] == "Viewer"
+    assert about["GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"] == "true"
+    assert (about["GF_AUTH_BASIC_ENABLED"], about["GF_AUTH_DISABLE_LOGIN_FORM"]) == (
+        "false",
+        "true",
+    )
+
+
+def test_grafana_asks_the_prometheus_that_compose_starts() -> None:
+    source = FOLDER / "grafana" / "provisioning" / "datasources" / "prometheus.yml"
+    (own,) = yaml.safe_load(source.read_text())["datasources"]
+    assert own["url"] == "${PROMETHEUS_URL}"
+    assert services()["grafana"]["environment"]["PROMETHEUS_URL"] == "http://prometheus:9090"
