@@ -16,8 +16,8 @@ from tests.page.visit import FLAGS
 def browser() -> Iterator[Browser]:
     chromium = shutil.which("chromium")
     if chromium is None and not os.environ.get("CI"):
-        pytest.skip("the page's tests did not run: there is no chromium (make browser)")
-    assert chromium, "there is no chromium: make browser"
+        pytest.skip("the page's tests did not run: there is no chromium (make packages)")
+    assert chromium, "there is no chromium: make packages"
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=chromium, args=[*FLAGS])
         yield launched

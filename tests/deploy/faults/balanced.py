@@ -24,6 +24,8 @@ from tests.conftest import ROOT, SHIPPED
 HAPROXY = ROOT / "deploy" / "haproxy" / "haproxy.cfg"
 NGINX = ROOT / "deploy" / "nginx" / "nginx.conf.template"
 READY = "/v2/health/ready"
+KINDS = ["haproxy", pytest.param("nginx", marks=pytest.mark.deploy)]
+BALANCERS = pytest.mark.parametrize("kind", KINDS)
 HERE = "127.0.0.1"
 
 

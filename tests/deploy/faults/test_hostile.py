@@ -11,7 +11,7 @@ from contextlib import suppress
 import pytest
 
 from benchmarks.peers.client import request
-from tests.deploy.faults.balanced import Balanced
+from tests.deploy.faults.balanced import KINDS, Balanced
 from tests.hostile import GOOD, INFER, MIB, PREDICT
 from tests.test_hostile_bodies import DEPTHS, TENSORS, WIDE
 
@@ -45,7 +45,7 @@ WORDS |= {f"width {i}": request("POST", PREDICT, body) for i, body in enumerate(
 WORDS |= {f"tensor {i}": request("POST", INFER, body) for i, body in enumerate(TENSORS)}
 
 
-@pytest.fixture(scope="module", params=["haproxy", "nginx"])
+@pytest.fixture(scope="module", params=KINDS)
 def balanced(request: pytest.FixtureRequest) -> Iterator[Balanced]:
     with Balanced(request.param) as found:
         yield found

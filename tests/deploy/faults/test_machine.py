@@ -62,6 +62,7 @@ def test_a_full_disk_is_a_507_and_others_go_on(tmp_path: Path, measured: Measure
     assert (tally.failed, later, ready) == ([], 200, True)
 
 
+@pytest.mark.deploy
 def test_a_folder_of_bundles_that_is_gone_changes_nothing_until_a_start(
     tmp_path: Path, measured: Measured
 ) -> None:

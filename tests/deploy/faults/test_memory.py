@@ -115,7 +115,7 @@ def test_at_its_memory_limit_a_container_serves_again_in_five_seconds_and_no_cli
         for container in (small, other):
             container.wait_until_ready()
         with balanced(small, other) as port:
-            tally = harmed(port, questions(f"http://127.0.0.1:{port}"), fault)
+            tally = harmed(port, questions(port), fault)
         restarts = int(small.inspect("RestartCount"))
     ((silent, again),) = found
     row = f"memory limit hit in a container of {workers} worker{'s'[: workers - 1]}"

@@ -8,6 +8,7 @@ import os
 from collections.abc import Sequence
 
 import numpy as np
+import pytest
 
 from tests.deploy.faults.balanced import Balanced
 from tests.deploy.faults.clients import Client, Question, Tally, ask
@@ -77,6 +78,7 @@ async def recovered(port: int, question: Question) -> float:
     return now() - began
 
 
+@pytest.mark.deploy
 def test_four_times_too_much_is_refused_in_time_and_the_rest_is_done(measured: Measured) -> None:
     with Balanced("haproxy") as balanced:
         most = asyncio.run(peak(balanced.port, drawn(balanced.port)))

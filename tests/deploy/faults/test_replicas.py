@@ -11,14 +11,12 @@ import httpx
 import pytest
 
 from tests.conftest import SHIPPED
-from tests.deploy.faults.balanced import Balanced
+from tests.deploy.faults.balanced import BALANCERS, Balanced
 from tests.deploy.faults.clients import Tally, questions
 from tests.deploy.faults.conftest import Measured
 from tests.deploy.faults.harm import harmed, one_by_one
 from tests.service.harms import vouch
 from tests.streaming import until
-
-BALANCERS = pytest.mark.parametrize("kind", ["haproxy", "nginx"])
 
 
 def lost(tally: Tally) -> str:
@@ -65,6 +63,7 @@ def test_an_upgrade_of_every_replica_in_turn_fails_no_request(
     assert info["version"] == "2"
 
 
+@pytest.mark.deploy
 def test_a_replica_that_hangs_is_out_within_three_seconds(measured: Measured) -> None:
     hung, out = [0.0], [0.0]
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import httpx
+import pytest
 
 from tests.deploy.faults.balanced import Balanced, Replica
 from tests.deploy.faults.clients import Question, Tally, ask, questions
@@ -35,6 +36,7 @@ def answered(replica: Replica) -> int:
     return count
 
 
+@pytest.mark.deploy
 def test_a_slow_replica_gets_less_and_all_are_answered(measured: Measured) -> None:
     with ExitStack() as stack:
         slowed: list[Slowed] = []
@@ -79,6 +81,7 @@ def crowd(balanced: Balanced) -> Iterator[None]:
         yield
 
 
+@pytest.mark.deploy
 def test_slow_and_idle_clients_cost_the_others_nothing(measured: Measured) -> None:
     with Balanced("haproxy") as balanced:
         known, ratios, failed = questions(balanced.port, SHORT), [], []

@@ -10,16 +10,14 @@ from contextlib import ExitStack
 
 import httpx
 import numpy as np
-import pytest
 import tritonclient.grpc as triton
 
 from benchmarks.upload import Upload
-from tests.deploy.faults.balanced import Balanced
+from tests.deploy.faults.balanced import BALANCERS, Balanced
 from tests.deploy.faults.conftest import Measured
 from tests.deploy.faults.harm import one_by_one
 from tests.streaming import tokens, until
 
-BALANCERS = pytest.mark.parametrize("kind", ["haproxy", "nginx"])
 MODEL = "polynomial"
 COMPUTED = 'model="polynomial",outcome="computed"'
 CALLS = 300

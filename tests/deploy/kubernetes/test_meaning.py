@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from service.configuration import PREFIX, load_settings
+from service.given import PREFIX, load_settings
 from service.gate import CLIENTS, OPEN
 from service.readiness import LAST_STEP_SECONDS
 from service.settings import Settings
