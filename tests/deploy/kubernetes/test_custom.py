@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from service.given import PREFIX, load_settings
+from service.configuration import load_settings
 from service.gate import CLIENTS, OPEN
+from service.given import PREFIX
 from service.readiness import LAST_STEP_SECONDS
 from service.settings import Settings
 from tests.deploy.kubernetes import custom

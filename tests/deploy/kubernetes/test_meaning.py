@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from service.given import PREFIX, load_settings
+from service.configuration import load_settings
 from service.gate import CLIENTS, OPEN
+from service.given import PREFIX
 from service.readiness import LAST_STEP_SECONDS
 from service.settings import Settings
 from tests.conftest import ROOT
