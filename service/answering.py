@@ -4,6 +4,8 @@ waited for without end. Knows nothing of what is in it.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -11,6 +13,19 @@ from service.access import note, note_error
 from service.body import Held
 from service.errors import ClientGone
 from service.streams.outgoing import Outgoing
+
+WAITED_BYTES = 100_000  # of an answer: it is worth waiting for its reader
+
+
+def owned(response: Response, held: Held, stack: ExitStack, seconds: float) -> Response:
+    """As it is; or a large one that takes over what ``stack`` would give back: what is held.
+
+    seconds: in which the client must read on.
+    """
+    if len(response.body) <= WAITED_BYTES:
+        return response
+    stack.pop_all()
+    return Unhurried(response, held, seconds)
 
 
 class Unhurried(Response):

@@ -21,7 +21,7 @@ from service.errors import ServiceError
 from service.gate import Gate
 from service.keys import Keys
 from service.lag import Lag
-from service.protocol import CONNECTED, REFUSED
+from service.protocol import CONNECTED, PATIENCE, REFUSED
 from service.repository.control import Control
 from service.repository.watch import Watch
 from service.routes import docs, explain, health, metrics, page, repository, v1, v2
@@ -55,7 +55,11 @@ def create_app(
         async with beside(service, whole, control, keys, spans):
             lag.start()
             service.readiness.started = True
-            yield {REFUSED: service.metrics.refused, CONNECTED: service.engine.connected}
+            yield {
+                REFUSED: service.metrics.refused,
+                CONNECTED: service.engine.connected,
+                PATIENCE: service.settings.body_seconds,
+            }
             lag.stop()
         watching.cancel()
         service.repository.close()

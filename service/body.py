@@ -10,6 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from service.encoding import inflate
 from service.errors import BadRequest, ClientGone, QueueFull, SlowBody, TooLarge
+from service.few import Few
 from service.protocol import CHUNKS, WHOLE
 
 LINGER_SECONDS = 5.0
@@ -35,7 +36,7 @@ class Bodies:
     def __init__(self, limits: BodyLimits) -> None:
         self._limits = limits
         self.in_flight = 0
-        self._inflating = asyncio.Semaphore(INFLATERS)
+        self._inflating = Few(INFLATERS, limits.seconds, "compressed bodies")
         self._freed: asyncio.Event | None = None  # where anybody waits for it
 
     def holding(self) -> Held:
@@ -70,7 +71,8 @@ class Bodies:
         encoding = request.headers.get("content-encoding", "").strip().lower()
         if encoding in ("", "identity"):
             return body
-        return await self._inflated(body, encoding, held)
+        async with self._inflating.turn(request.scope):
+            return await self._inflated(body, encoding, held)
 
     async def _collect(self, request: Request, held: Held) -> bytearray:
         """The body as it was sent."""
@@ -124,9 +126,8 @@ class Bodies:
 
     async def _inflated(self, body: bytes | bytearray, encoding: str, held: Held) -> bytes:
         # In a thread, however small it is: it may become a thousand times as large.
-        async with self._inflating:
-            inflated = await asyncio.to_thread(inflate, body, encoding, self._limits.inflated_bytes)
-            held.take(len(inflated))
+        inflated = await asyncio.to_thread(inflate, body, encoding, self._limits.inflated_bytes)
+        held.take(len(inflated))
         return inflated
 
 

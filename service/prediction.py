@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from service import tracing
 from service.access import note, note_model
-from service.answering import Unhurried
+from service.answering import owned
 from service.application import Service
 from service.asking import asked_timeout, client
 from service.catalog import Served
@@ -44,10 +44,7 @@ async def respond(
         body = await service.bodies.receive(request, held)
         tracing.part(request.scope, "receive", started, time.perf_counter())
         response = await respond_to(service, wire, request, (name, version), body, started)
-        if len(response.body) <= LARGE_BYTES:
-            return response
-        stack.pop_all()  # the answer gives it back once it is read
-        return Unhurried(response, held, service.settings.body_seconds)
+        return owned(response, held, stack, service.settings.body_seconds)
 
 
 async def respond_to(

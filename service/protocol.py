@@ -16,6 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.errors import ClientGone
 from service.gathering import Gathering
+from service.unread import Unread
 
 CHUNKS = "sumserve.chunks"  # in a request's state: how many chunks of its body have come
 WHOLE = "sumserve.whole"  # in a request's state: that all of its body has come
@@ -23,8 +24,11 @@ LEFT = "sumserve.left"  # in a request's state: what to call when its client has
 GONE = "sumserve.gone"  # in a request's state: that it has
 CUT = "sumserve.cut"  # in a request's state: closes its connection; True: without what is unsent
 REFUSED = "sumserve.refused"  # in a server's state: counts what is answered before it is a request
+PATIENCE = "sumserve.patience"  # in a server's state: seconds in which a client must read on
 CONNECTED = "sumserve.connected"  # in a server's state: is told of every connection
 MOST_HEAD_BYTES = 2**16  # of headers, and of trailers
+BODY_SECONDS = 60.0  # where nobody says how long a client may read nothing
+READ_SECONDS = 1.0  # until it is looked again whether an answer has been read
 HEAD_SECONDS = 80.0  # above what balancers keep idle connections for
 
 
@@ -74,11 +78,12 @@ class Protocol(HttpToolsProtocol):
     _silent_bytes = 0  # that came since the last piece of a body, or the last whole head
     _header_bytes = 0
     _head_timer: asyncio.TimerHandle | None = None
-    _unread_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A head must come, whole, within its time."""
         self._gathering = Gathering(transport, self.loop)
+        seconds = self.app_state.get(PATIENCE, BODY_SECONDS)
+        self._unread = Unread(transport, self.loop, seconds)
         super().connection_made(self._gathering)  # type: ignore[arg-type]
         if CONNECTED in self.app_state:
             self.app_state[CONNECTED]()
@@ -87,7 +92,7 @@ class Protocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is awaited any more, and nobody waits for an answer."""
         self._stop_waiting()
-        self._stop_unread()
+        self._unread.stop()
         super().connection_lost(exc)
         if self.cycle is not None and not self.cycle.response_complete:
             leave(self.cycle.scope["state"])
@@ -147,31 +152,29 @@ class Protocol(HttpToolsProtocol):
             self._refuse(b"400 Bad Request", "this is not a valid HTTP request")
 
     def pause_writing(self) -> None:
-        """More is unread than is kept: for so long as an idle connection is, and no longer."""
+        """More is unread than is kept."""
         super().pause_writing()
-        self._unread_timer = self.loop.call_later(self.timeout_keep_alive, self.transport.abort)
+        self._unread.watch()
 
     def resume_writing(self) -> None:
         """The client reads on."""
-        self._stop_unread()
+        self._unread.stop()
         super().resume_writing()
-
-    def _stop_unread(self) -> None:
-        if self._unread_timer is not None:
-            self._unread_timer.cancel()
-            self._unread_timer = None
 
     def on_response_complete(self) -> None:
         """An answer is written: it goes out at once, and not after the next step."""
         self._gathering.send()
         super().on_response_complete()
         if self.transport.is_closing() and self.transport.get_write_buffer_size():
-            self.loop.call_later(self.timeout_keep_alive, self.transport.abort)
+            self._unread.watch()
 
     def timeout_keep_alive_handler(self) -> None:
-        """Nothing was asked for long. What was not read by now never will be."""
+        """Nothing was asked for long; but an answer that is still being read is no idleness."""
         if self.transport.get_write_buffer_size():
-            self.transport.abort()
+            self._unread.watch()
+            self.timeout_keep_alive_task = self.loop.call_later(
+                READ_SECONDS, self.timeout_keep_alive_handler
+            )
         else:
             super().timeout_keep_alive_handler()
 

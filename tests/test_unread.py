@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import httpx
 import numpy as np
@@ -15,13 +17,14 @@ from tests.conftest import SHIPPED
 from tests.service.processes import until
 
 PATH = "/v1/models/polynomial/predict"
+EXPLAIN = "/v1/models/digit_sum/explain"
 TOKENS = 200_000  # their answer is of eight megabytes: no socket takes it all
 
 
 @pytest.fixture(scope="module")
 def hurried() -> Iterator[ServerProcess]:
-    """One that waits a second for who reads nothing."""
-    settings = {"body_seconds": 1, "keep_alive_seconds": 1, "grace_seconds": 0}
+    """One that waits some seconds for who reads nothing."""
+    settings = {"body_seconds": 5, "keep_alive_seconds": 1, "grace_seconds": 0}
     with ServerProcess(SHIPPED, **settings) as process:
         yield process
 
@@ -101,3 +104,29 @@ def test_who_asks_is_who_connects_whatever_a_header_says(hurried: ServerProcess)
 
     lines = until(found, "there is no line of it")
     assert [line["client"] for line in lines] == ["127.0.0.1"]
+
+
+def test_an_explanation_that_nobody_reads_is_counted_too(hurried: ServerProcess) -> None:
+    body = json.dumps({"sequences": [[1] * 300_000]}).encode()
+    head = f"POST {EXPLAIN} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+    with connect(hurried) as connection:
+        connection.sendall(head.encode() + body)
+        assert connection.recv(1, socket.MSG_PEEK)
+        assert in_flight(hurried) > 1_000_000
+        until(lambda: in_flight(hurried) == 0, "it is held for ever")
+
+
+def test_a_slow_reader_gets_all_of_it_however_briefly_idle_connections_are_kept() -> None:
+    body = json.dumps({"sequences": [[1] * 20_000] * 15}).encode()
+    head = f"POST {EXPLAIN} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+    with ExitStack() as stack:
+        settings = {"keep_alive_seconds": 0, "grace_seconds": 0}
+        connection = connect(stack.enter_context(ServerProcess(SHIPPED, **settings)))
+        stack.enter_context(connection).sendall(head.encode() + body)
+        told, _, first = connection.recv(4096).partition(b"\r\n\r\n")
+        came = len(first)
+        while piece := connection.recv(4096):
+            came += len(piece)
+            time.sleep(0.001)
+    length = int(told.lower().split(b"content-length: ")[1].split()[0])
+    assert came == length > 1_000_000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -14,6 +15,7 @@ from starlette.responses import Response
 
 from service import tracing
 from service.access import note_model
+from service.answering import owned
 from service.application import Service
 from service.asking import client
 from service.body import Held
@@ -38,16 +40,18 @@ async def explain(
 ) -> Response:
     """Receive, decode, run, encode; counted as a prediction is."""
     started = time.perf_counter()
-    with service.bodies.holding() as held:
+    with ExitStack() as stack:
+        held = stack.enter_context(service.bodies.holding())
         body = await service.bodies.receive(request, held)
         tracing.part(request.scope, "receive", started, time.perf_counter())
         with service.catalog.find(name, version) as served:
             note_model(request.scope, served.manifest)
             try:
-                return await Asked(service, request, served, held).answered(body)
+                response = await Asked(service, request, served, held).answered(body)
             except ServiceError:
                 service.statistics.failed(served.id, time.perf_counter() - started)
                 raise
+        return owned(response, held, stack, service.settings.body_seconds)
 
 
 @dataclass(frozen=True, slots=True)

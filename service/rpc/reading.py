@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 from starlette.types import Scope
 
 from service.body import BodyLimits
 from service.errors import BadRequest, ClientGone, QueueFull, ServiceError, SlowBody, TooLarge
-from service.protocol import GONE, leaving
+from service.few import Few
+from service.protocol import GONE
 
 AT_ONCE = 64  # calls that read and have only begun to
 MOMENT = 0.5  # seconds in which a message arrives that is small, or was sent before it was read
@@ -32,7 +31,7 @@ class Reading:
 
     def __init__(self, limits: BodyLimits, moment: float = MOMENT, at_once: int = AT_ONCE) -> None:
         self._limits, self._moment = limits, moment
-        self._turns = asyncio.Semaphore(at_once)
+        self._turns = Few(at_once, limits.seconds, "messages")
         self._places = max(1, limits.in_flight_bytes // limits.bytes)
 
     async def read(self, context: Any, scope: Scope) -> bytes:
@@ -42,7 +41,7 @@ class Reading:
         for any more end by themselves once the call is answered: gRPC loses what it reads for one
         that is cancelled.
         """
-        async with self._turn(scope):
+        async with self._turns.turn(scope):
             begun = time.perf_counter()
             found = asyncio.ensure_future(context.read())
             found.add_done_callback(_ended)
@@ -54,24 +53,6 @@ class Reading:
         if isinstance(message, bytes):
             return message
         raise await self._why_not(context, scope, time.perf_counter() - begun)
-
-    @asynccontextmanager
-    async def _turn(self, scope: Scope) -> AsyncIterator[None]:
-        """While it is this call's turn."""
-        try:
-            with leaving(scope) as left:
-                async with asyncio.timeout(self._limits.seconds):
-                    await self._turns.acquire()
-        except TimeoutError as error:
-            raise QueueFull("messages of others are being read", reason="memory") from error
-        except asyncio.CancelledError as error:
-            if not left.set:
-                raise
-            raise ClientGone("the client left before its message was read") from error
-        try:
-            yield
-        finally:
-            self._turns.release()
 
     async def _go_on(self, found: asyncio.Future[Any], seconds: float) -> None:
         """Wait for what takes longer, if there is a place."""

@@ -133,7 +133,7 @@ def test_one_message_may_always_arrive_however_large() -> None:
 def test_whoever_waits_for_a_turn_for_too_long_is_told_to_come_again() -> None:
     async def test() -> Arriving:
         reading, own = Reading(BodyLimits(100, 100, 250, 0.0, 1.0, 1), at_once=1), Arriving()
-        await reading._turns.acquire()
+        await reading._turns._free.acquire()
         with pytest.raises(QueueFull, match="messages of others are being read") as caught:
             await own.by(reading)
         assert caught.value.reason == "memory"
@@ -145,14 +145,14 @@ def test_whoever_waits_for_a_turn_for_too_long_is_told_to_come_again() -> None:
 def test_a_client_that_leaves_waits_for_no_turn() -> None:
     async def test() -> None:
         reading, own, next_one = Reading(LIMITS, at_once=1), Arriving(), Arriving(b"next")
-        await reading._turns.acquire()
+        await reading._turns._free.acquire()
         task, other = own.by(reading), next_one.by(reading)
         await until(lambda: bool(own.scope["state"]))
         leave(own.scope["state"])
         with pytest.raises(ClientGone):
             await task
         next_one.come.set()
-        reading._turns.release()
+        reading._turns._free.release()
         assert await other == b"next"
         assert not own.begun
 
