@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from string import Template
 from types import TracebackType
 from typing import Self
 
@@ -80,7 +80,11 @@ class Balanced:
             self._log = stack.enter_context((folder / "log").open("w+"))
             command, environment = self._command(folder)
             self.process = subprocess.Popen(
-                command, env=os.environ | environment, stdout=self._log, stderr=self._log
+                command,
+                env=os.environ | environment,
+                stdout=self._log,
+                stderr=self._log,
+                start_new_session=True,
             )
             stack.callback(self._stop)
             self._wait()
@@ -115,8 +119,12 @@ class Balanced:
         return _nginx(folder, about), {}
 
     def _stop(self) -> None:
-        self.process.kill()  # nothing of it is worth waiting for
-        self.process.wait()
+        self.process.terminate()  # at once, and nginx takes its workers along
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
 
     def _wait(self, seconds: float = 20) -> None:
         deadline = time.monotonic() + seconds
@@ -133,7 +141,17 @@ class Balanced:
 
 def _nginx(folder: Path, about: Mapping[str, str]) -> Sequence[str]:
     """The template filled in, and what nginx writes kept in a folder of its own."""
-    text = Template(NGINX.read_text()).safe_substitute(about)
+    named = " ".join(f"${name}" for name in re.findall(r"\$\{(\w+)}", NGINX.read_text()))
+    filled = ["envsubst", named]
+    with NGINX.open() as template:
+        text = subprocess.run(
+            filled,
+            env=os.environ | about,
+            stdin=template,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
     for what in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"):
         text = text.replace("http {", f"http {{\n    {what}_temp_path {folder}/{what};", 1)
     folder.chmod(0o755)  # its workers are another user's

@@ -120,10 +120,11 @@ class Client:
 
 @dataclass(slots=True)
 class Tally:
-    """What came of it: answers by status, seconds until each; when what failed, and how."""
+    """What came of it: answers by status; seconds and tokens; when what failed, and how."""
 
     statuses: Counter[int] = field(default_factory=Counter)
-    seconds: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)  # of those that are right
+    tokens: int = 0  # in those
     failed: list[tuple[float, str]] = field(default_factory=list)
     lost: int = 0
     took: float = 0.0  # seconds for all of it
@@ -135,8 +136,8 @@ class Tally:
 
     @property
     def rate(self) -> float:
-        """Answers a second."""
-        return self.statuses.total() / self.took
+        """Tokens a second, of what was answered rightly."""
+        return self.tokens / self.took
 
     def p99(self) -> float:
         """Milliseconds, of what was answered."""
@@ -150,11 +151,13 @@ class Tally:
             answer = await client.ask(question.prepared)
         except (OSError, EOFError) as error:
             self.lost += 1
-            self.failed.append((now(), repr(error)))
+            self.failed.append((now(), f"{error!r} of {question.tokens} tokens"))
             return None
-        self.seconds.append(now() - began)
         self.statuses[answer.status] += 1
-        if answer.status != 200 or json.loads(answer.body)["outputs"] != question.outputs:
+        if answer.status == 200 and json.loads(answer.body)["outputs"] == question.outputs:
+            self.seconds.append(now() - began)
+            self.tokens += question.tokens
+        else:
             self.failed.append((now(), f"answer {answer.status}: {answer.body[:200]!r}"))
         return answer
 

@@ -99,6 +99,5 @@ def test_larger_bodies_are_lost_with_the_replica_that_has_them_and_only_those(
         asked = questions(balanced.port, (20, 20, 20, 60_000))
         tally = harmed(balanced.port, asked, fault, clients=8)
     measured("kill -9, every fourth body of 1.6 MB, 8 clients", lost(tally))
-    assert 0 < len(tally.failed) <= 8
-    how = {how.split("(")[0].split(":")[0] for _, how in tally.failed}
-    assert how <= {"answer 502", "IncompleteReadError", "ConnectionResetError"}
+    assert len(tally.failed) <= 8
+    assert all("502" in how or "of 60000 tokens" in how for _, how in tally.failed), tally.failed

@@ -65,7 +65,7 @@ def test_a_slow_replica_gets_less_and_all_are_answered(measured: Measured) -> No
         f"{len(failed)} failed",
     )
     assert failed == []
-    assert statistics.median(shares) < 0.4
+    assert statistics.median(shares) < 0.5
 
 
 @contextmanager
@@ -84,18 +84,18 @@ def crowd(balanced: Balanced) -> Iterator[None]:
 @pytest.mark.deploy
 def test_slow_and_idle_clients_cost_the_others_nothing(measured: Measured) -> None:
     with Balanced("haproxy") as balanced:
-        known, ratios, failed = questions(balanced.port, SHORT), [], []
+        known, ratios, failed, held = questions(balanced.port, SHORT), [], [], 0.0
         for _ in range(ROUNDS):
             alone = asked(balanced, known, COUNT, 8)
             with crowd(balanced):
                 among = asked(balanced, known, COUNT, 8)
+                held = max(held, balanced.metric("sumserve_open_requests"))
             ratios.append(among.p99() / alone.p99())
             failed += alone.failed + among.failed
-        held = balanced.metric("sumserve_open_requests")
     measured(
         f"{TRICKLING} slow bodies, {HALF} half heads, {IDLE} idle connections",
         f"p99 of the others {statistics.median(ratios):.2f} of without ({min(ratios):.2f} to "
         f"{max(ratios):.2f}), {len(failed)} failed",
     )
     assert failed == []
-    assert held == 0
+    assert held == 0, "a slow client has a place in a replica"
