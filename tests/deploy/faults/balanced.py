@@ -144,14 +144,8 @@ def _nginx(folder: Path, about: Mapping[str, str]) -> Sequence[str]:
     named = " ".join(f"${name}" for name in re.findall(r"\$\{(\w+)}", NGINX.read_text()))
     filled = ["envsubst", named]
     with NGINX.open() as template:
-        text = subprocess.run(
-            filled,
-            env=os.environ | about,
-            stdin=template,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
+        own = os.environ | about
+        text = subprocess.check_output(filled, env=own, stdin=template, text=True)
     for what in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"):
         text = text.replace("http {", f"http {{\n    {what}_temp_path {folder}/{what};", 1)
     folder.chmod(0o755)  # its workers are another user's

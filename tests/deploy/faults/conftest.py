@@ -38,7 +38,7 @@ def _kept() -> dict[str, str]:
     """What runs before this one have measured."""
     lines = FILE.read_text().splitlines()[2:] if FILE.exists() else []
     cells = (line.strip("| ").split(" | ", 1) for line in lines)
-    return {row: what for row, what in cells}
+    return {cell[0]: cell[1] for cell in cells}
 
 
 def _measured(reporter: pytest.TerminalReporter) -> Iterator[tuple[str, str]]:
