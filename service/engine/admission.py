@@ -76,7 +76,7 @@ class Admission:
         self, job: Job, waiting: Mapping[str, int], now: float, running: float
     ) -> None:
         allowed, own = job.deadline - now, self.seconds({job.model: job.cost})
-        if self.seconds(waiting) + own + running <= allowed:
+        if self.seconds(waiting) + own + running <= allowed and not self._scheduler.is_long(job):
             return  # whatever the order
         expected = self.seconds(self._ahead(job)) + own + running
         if expected > allowed and (any(waiting.values()) or running):

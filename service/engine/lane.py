@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from service.engine.job import Chunk, Job, Long, Part, Step, cost
 
 RESERVED = 4  # one part in so many of a step is for long sequences, when there are any
+LATELY = 16  # steps, by which it is told what long sequences get of one
 OLDEST = 4  # one chunk in so many goes to the long sequence that has waited longest
 
 
@@ -51,6 +52,7 @@ class Lane:
         self._clients: dict[str, Client] = {}
         self._longs: list[Long] = []
         self._chunks = self._order = 0
+        self._share = 1.0  # what long sequences lately got of the steps
         self._passed_over = False  # whether long sequences got nothing of the last step
 
     def waits(self, now: float) -> bool:
@@ -83,15 +85,23 @@ class Lane:
         client.waiting += job.cost
         heapq.heappush(client.jobs, (client.served + job.cost, self._order, job))
 
-    def ahead(self, job: Job) -> int:
-        """Tokens that would be run before the last of this job's, were it added now."""
+    def ahead(self, job: Job, most: int) -> int:
+        """Tokens that would be run before the last of this job's, were it added now.
+
+        Its sequences of more than ``most`` share with others what such ones lately got of the
+        steps: whoever comes later goes on getting the rest.
+        """
         own = self._clients.get(job.client, Client(self._least()))
         before = own.before(job)
         reach = own.served + before + job.cost
         others = (c for name, c in self._clients.items() if name != job.client)
         before += sum(min(c.waiting, max(0, reach - c.served)) for c in others)
         longs = sum(long.length for long in self._longs)
-        return before + min(longs, (before + job.cost) // (RESERVED - 1))
+        before += min(longs, (before + job.cost) // (RESERVED - 1))
+        if max(job.lengths) <= most or job.whole:
+            return before
+        left = sum(long.left // long.job.passes for long in self._longs) + job.cost
+        return max(before, int(left / max(self._share, 1 / RESERVED)) - job.cost)
 
     def drop(self, job: Job) -> None:
         """Forget a job that waits."""
@@ -114,6 +124,9 @@ class Lane:
         used = sum(part.tokens for part in parts)
         chunk = self._chunk(budget - used)
         self._passed_over = bool(self._longs) and chunk is None
+        if chunk or self._longs:
+            got = budget - used if chunk else 0
+            self._share += (got / max(1, budget) - self._share) / LATELY
         self.served += budget if chunk else used
         return Step(self.model, tuple(parts), chunk)
 

@@ -47,13 +47,17 @@ class Scheduler:
     def ahead(self, job: Job) -> dict[str, int]:
         """Tokens that would be run before the last of this job's, by model, were it added now."""
         own = self._lanes.get((job.priority, job.model), Lane(job.model, 0))
-        before = own.ahead(job)
+        before = own.ahead(job, self._long_tokens)
         found = {job.model: before}
         for (priority, model), lane in self._lanes.items():
             if lane is not own and priority <= job.priority:
                 most = lane.waiting if priority < job.priority else before + job.cost
                 found[model] = found.get(model, 0) + min(lane.waiting, most)
         return found
+
+    def is_long(self, job: Job) -> bool:
+        """Whether it goes bit by bit, beside whoever comes later."""
+        return max(job.lengths) > self._long_tokens and not job.whole
 
     def remove(self, job: Job) -> None:
         """Forget a job; what is already in a step is not recalled."""
