@@ -11,6 +11,7 @@ from service.engine.budget import LEAST
 from service.engine.cost import Costs
 from service.engine.expected import Expected
 from service.engine.job import Job
+from service.engine.pace import Pace
 from service.engine.policy import Policy
 from service.engine.scheduler import Scheduler
 from service.errors import QueueFull
@@ -41,7 +42,7 @@ class Admission:
         self, policy: Policy, scheduler: Scheduler, costs: Mapping[str, Costs], brief: Brief
     ) -> None:
         self._policy, self._scheduler = policy, scheduler
-        self._costs, self._brief = costs, brief
+        self._costs, self._brief, self.pace = costs, brief, Pace()
         self.expected = Expected()
 
     @property
@@ -98,4 +99,4 @@ class Admission:
     def _rate(self, model: str) -> float:
         """Seconds per token."""
         most = min(self._scheduler.budget.tokens, max(LEAST, self._brief.tokens(model)))
-        return self._costs[model].steps.seconds(most) / most
+        return self.pace.slowness * self._costs[model].steps.seconds(most) / most

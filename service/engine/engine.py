@@ -216,6 +216,7 @@ class Engine:
     def _settle(self, step: Step, outcome: Outcome) -> None:
         if not outcome.failed:
             self.costs[step.model].learn(outcome.tokens, outcome.seconds, outcome.spent)
+        self._admission.pace.ran(outcome.started, outcome.seconds, bool(self._scheduler.waiting))
         self._scheduler.budget.learn(outcome.exhausted)
         for observer in self.observers:
             observer.ran(step, outcome)

@@ -97,11 +97,10 @@ class Lane:
         others = (c for name, c in self._clients.items() if name != job.client)
         before += sum(min(c.waiting, max(0, reach - c.served)) for c in others)
         longs = sum(long.length for long in self._longs)
-        before += min(longs, (before + job.cost) // (RESERVED - 1))
         if max(job.lengths) <= most or job.whole:
-            return before
+            return before + min(longs, (before + job.cost) // (RESERVED - 1))
         left = sum(long.left // long.job.passes for long in self._longs) + job.cost
-        return max(before, int(left / max(self._share, 1 / RESERVED)) - job.cost)
+        return before + int(left / max(self._share, 1 / RESERVED)) - job.cost
 
     def drop(self, job: Job) -> None:
         """Forget a job that waits."""

@@ -93,7 +93,8 @@ def test_four_times_too_much_is_refused_in_time_and_the_rest_is_done(measured: M
     measured(
         f"{TIMES} times too many tokens for {SECONDS:.0f} s",
         f"of {tally.asked:,} requests {tally.statuses[200]:,} answered, "
-        f"{tally.statuses[429]:,} refused (429), {len(late) / accepted:.1%} of the accepted late (504); throughput "
+        f"{tally.statuses[429]:,} refused (429), {len(late) / accepted:.1%} of the accepted late "
+        f"(504); throughput "
         f"{tally.rate / most:.2f} of the peak; p99 of the answered {tally.p99():.0f} ms of "
         f"{DEADLINE * 1e3:.0f}; recovered after {back:.1f} s",
     )

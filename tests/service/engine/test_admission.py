@@ -210,3 +210,28 @@ def test_a_full_queue_refuses_and_then_takes_again() -> None:
 def test_nothing_expected_is_no_number() -> None:
     _, door = admission()
     assert math.isfinite(door.seconds({"m": 10**9}))
+
+
+def overtaken(door: Scheduler, steps: int) -> None:
+    """A long sequence is on its way, and short ones fill all of the steps that they may."""
+    door.add(Job("m", [100_000]))
+    door.next_step(brief=lambda _: 1000)
+    for _ in range(steps):
+        door.add(Job("m", [100] * 8))
+        door.next_step(brief=lambda _: 1000)
+
+
+def test_a_long_sequence_is_let_in_by_what_such_ones_get_of_the_steps() -> None:
+    queue = Scheduler(1000, 1000)
+    job = Job("m", [3000])
+    alone = queue.ahead(job)["m"]
+    overtaken(queue, 100)
+    left = queue.waiting["m"]
+    assert alone == 0
+    assert queue.ahead(job)["m"] > 2 * left
+
+
+def test_a_short_one_does_not_wait_for_that() -> None:
+    queue = Scheduler(1000, 1000)
+    overtaken(queue, 100)
+    assert queue.ahead(Job("m", [500]))["m"] < queue.ahead(Job("m", [3000]))["m"] / 4
