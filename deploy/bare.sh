@@ -55,13 +55,7 @@ base_image() {
     if timeout 300 "$docker" pull --quiet "$BASE_IMAGE"; then return; fi
     export BASE_IMAGE=sumserve-base:debian
     echo "bare: $named cannot be pulled; making $BASE_IMAGE" >&2
-    # shellcheck disable=SC2016 # apt fills these in, not the shell
-    apt-get indextargets --format 'deb $(REPO_URI) $(RELEASE) $(COMPONENT)' \
-        'Created-By: Packages' 'Origin: Debian' >"$state/sources.list"
-    mmdebstrap --quiet --variant=minbase --include=ca-certificates,python3-venv \
-        --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \
-        --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
-        "" - "$state/sources.list" | "$docker" import - "$BASE_IMAGE" >/dev/null
+    "$(dirname "$0")/base.sh" | "$docker" import - "$BASE_IMAGE" >/dev/null
 }
 
 trap stop EXIT

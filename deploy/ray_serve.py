@@ -1,10 +1,9 @@
 """The same application on a Ray cluster, as a deployment that grows with what is asked of it.
 
-    pip install '.[cpu]' 'ray[serve]>=2.60'
-    serve run deploy.ray_serve:app models=/bundles threads=2 max_replicas=4   # where deploy/ is
+    serve run --address auto --working-dir . deploy.ray_serve:app models=/bundles max_replicas=4
 
-Settings are SUMSERVE_* variables and arguments, as read where it is started; every node needs the
-bundles. HTTP is Ray's: ports, and how heads and bodies may arrive, are its affair.
+Settings are SUMSERVE_* variables and arguments, as read where it is started. What every node needs
+is in deploy/README.md. HTTP is Ray's: how heads and bodies may arrive is its affair.
 """
 
 from __future__ import annotations

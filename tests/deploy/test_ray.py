@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import queue
 import re
+import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -29,38 +33,74 @@ pytestmark = [
 ]
 MODELS = f"models={SHIPPED}"
 START_SECONDS, STOP_SECONDS = 120, 90
+LOG = "complaints.log"
 LONG = 8, 1_000_000  # requests, and tokens in each
 PREDICT = "/v1/models/digit_sum/predict"
 JSON = {"Content-Type": "application/json"}
 
 
-def start(folder: str, port: int, *arguments: str) -> subprocess.Popen[str]:
+def command(folder: str, port: int, *arguments: str) -> list[str]:
     """The application in a cluster of its own, whose files are in a folder."""
-    script = ROOT / "tests" / "deploy" / "ray_cluster.py"
-    return subprocess.Popen(
-        [str(PYTHON), str(script), str(port), folder, *arguments],
-        env=os.environ | {"PYTHONPATH": str(ROOT), "RAY_USAGE_STATS_ENABLED": "0"},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    return [str(PYTHON), str(ROOT / "tests/deploy/ray_cluster.py"), str(port), folder, *arguments]
+
+
+def environment() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str(ROOT), "RAY_USAGE_STATS_ENABLED": "0"}
+
+
+def start(folder: str, port: int, *arguments: str) -> subprocess.Popen[str]:
+    """What it complains of goes to a file in the folder: nobody reads a pipe meanwhile."""
+    with (Path(folder) / LOG).open("w") as log:
+        return subprocess.Popen(
+            command(folder, port, *arguments),
+            env=environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            start_new_session=True,
+        )
+
+
+def stop(process: subprocess.Popen[str]) -> None:
+    """Ask it to end, and if it does not in time, end all of it."""
+    process.terminate()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert process.stdin is not None
+    process.stdin.close()
+
+
+def read(process: subprocess.Popen[str], lines: queue.Queue[str | None]) -> None:
+    """What it prints, and None after it."""
+    assert process.stdout is not None
+    with process.stdout as printed:
+        for line in printed:
+            lines.put(line.strip())
+    lines.put(None)
 
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
     url: str
     process: subprocess.Popen[str]
+    lines: queue.Queue[str | None]
+    log: Path
 
     def wait_for(self, word: str, seconds: float) -> None:
         """Read what it prints up to that word."""
         deadline = time.monotonic() + seconds
-        assert self.process.stdout is not None
-        while line := self.process.stdout.readline():
-            if line.strip() == word:
-                return
-            assert time.monotonic() < deadline, f"not {word} in {seconds} s"
-        pytest.fail(f"it ended before it was {word}: {self.process.communicate()[1][-2000:]}")
+        try:
+            while (line := self.lines.get(timeout=max(0, deadline - time.monotonic()))) != word:
+                assert line is not None, f"it ended before it was {word}: {self.complaints()}"
+        except queue.Empty:
+            pytest.fail(f"not {word} in {seconds} s: {self.complaints()}")
+
+    def complaints(self) -> str:
+        return self.log.read_text()[-2000:]
 
     def leave(self) -> None:
         """Take the application down, as Ray does."""
@@ -82,15 +122,16 @@ def running() -> Iterator[Cluster]:
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
         own = "min_replicas=2", "max_replicas=2", f"queue_tokens={LONG[0] * LONG[1]}"
-        process = start(folder, port, MODELS, *own)
-        cluster = Cluster(f"http://127.0.0.1:{port}", process)
+        process, lines = start(folder, port, MODELS, *own), queue.Queue[str | None]()
+        cluster = Cluster(f"http://127.0.0.1:{port}", process, lines, Path(folder) / LOG)
+        reader = threading.Thread(target=read, args=(process, lines), daemon=True)
+        reader.start()
         try:
             cluster.wait_for("ready", START_SECONDS)
             yield cluster
         finally:
-            if process.poll() is None:
-                process.terminate()
-            process.communicate(timeout=STOP_SECONDS)
+            stop(process)
+            reader.join(STOP_SECONDS)
 
 
 @pytest.fixture(scope="module")
@@ -165,10 +206,10 @@ def test_both_replicas_are_asked(cluster: Cluster) -> None:
     ],
 )
 def test_settings_that_are_wrong_stop_it_before_anything_runs(argument: str, named: str) -> None:
-    with start("/nowhere", free_port(), MODELS, argument) as process:
-        _, told = process.communicate(timeout=60)
-    assert process.returncode != 0
-    assert f"SettingsError: {named}" in told
+    own = command("/nowhere", free_port(), MODELS, argument)
+    done = subprocess.run(own, env=environment(), capture_output=True, text=True, timeout=60)
+    assert done.returncode != 0
+    assert f"SettingsError: {named}" in done.stderr
 
 
 def test_what_runs_when_it_is_taken_down_is_answered() -> None:
@@ -179,10 +220,10 @@ def test_what_runs_when_it_is_taken_down_is_answered() -> None:
         url = cluster.url + PREDICT
         answers = [clients.submit(post, url, body) for _ in range(count)]
         deadline = time.monotonic() + 60
-        waiting: dict[str, float] = {}
-        while sum(waiting.values()) < 2 and time.monotonic() < deadline:
-            waiting |= cluster.counted("sumserve_open_requests")
-        assert sum(waiting.values()) >= 2, "everything was answered before it could be taken down"
+        waiting = 0.0  # in the replica that was asked last
+        while waiting < 2 and time.monotonic() < deadline:
+            waiting = sum(cluster.counted("sumserve_open_requests").values())
+        assert waiting >= 2, "everything was answered before it could be taken down"
         cluster.leave()
         assert [answer.result(120).status_code for answer in answers] == [200] * count
         cluster.wait_for("gone", STOP_SECONDS)

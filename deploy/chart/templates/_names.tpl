@@ -25,6 +25,19 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- if kindIs "string" . }}{{ . }}{{ else }}{{ toJson . }}{{ end -}}
 {{- end }}
 
+{{- /* Quantities as texts: a number, too, arrives as it was written. */ -}}
+{{- define "sumserve.resources" -}}
+{{- $texts := dict -}}
+{{- range $kind, $own := . -}}
+{{- $quantities := dict -}}
+{{- range $name, $value := $own -}}
+{{- $_ := set $quantities $name (include "sumserve.text" $value) -}}
+{{- end -}}
+{{- $_ := set $texts $kind $quantities -}}
+{{- end -}}
+{{- toYaml $texts -}}
+{{- end }}
+
 {{- /* preStop, then what the server may take after SIGTERM (30 s for its last step), and 5 to spare. */ -}}
 {{- define "sumserve.leave" -}}
 {{- addf .Values.preStopSeconds .Values.settings.grace_seconds .Values.settings.drain_seconds 35 | ceil | int -}}
@@ -41,5 +54,15 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- end -}}
 {{- if gt .Values.autoscaling.minReplicas .Values.autoscaling.maxReplicas -}}
 {{- fail "autoscaling.minReplicas is more than autoscaling.maxReplicas" -}}
+{{- end -}}
+{{- $monitor := .Values.serviceMonitor -}}
+{{- if and (ne .Values.autoscaling.kind "none") (not $monitor.enabled) -}}
+{{- fail "autoscaling.kind is set without serviceMonitor.enabled: Prometheus would know nothing to count replicas by" -}}
+{{- end -}}
+{{- if and $monitor.enabled .Values.keysSecret (not $monitor.keySecret) -}}
+{{- fail "keysSecret and serviceMonitor.enabled are set without serviceMonitor.keySecret: Prometheus would be answered 401" -}}
+{{- end -}}
+{{- if and $own.otel_endpoint .Values.networkPolicy.enabled (not .Values.networkPolicy.egress) -}}
+{{- fail "settings.otel_endpoint is set while networkPolicy.egress lets nothing out: no trace would arrive" -}}
 {{- end -}}
 {{- end }}

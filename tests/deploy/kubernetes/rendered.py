@@ -40,7 +40,8 @@ CASES: dict[str, dict[str, Any]] = {
     "hpa": {"autoscaling": {"kind": "hpa"}, "serviceMonitor": {"enabled": True}},
     "claim": {"models": {"existingClaim": "bundles"}, "image": {"digest": f"sha256:{'a' * 64}"}},
     "off": OFF,
-    "gpu": {},
+    "workers": {"settings": {"workers": 2, "threads": 1}},
+    "gpu": {"runtimeClassName": "nvidia", "resources": {"requests": {"nvidia.com/gpu": 1}}},
 }
 
 

@@ -76,6 +76,12 @@ def test_the_validation_would_find_a_word_misspelt() -> None:
         ({"autoscaling": {"minReplicas": 11}}, "autoscaling.minReplicas"),
         ({"models": {"existingClaim": "a", "init": INIT}}, "models.existingClaim"),
         ({"settings": {"timeout_seconds": 66}}, "settings.timeout_seconds"),
+        ({"settings": {"workers": 0}}, "/settings/workers"),
+        ({"resources": {"requests": {"cpu": -1}}}, "/resources/requests/cpu"),
+        ({"runtimeClassName": "Nvidia"}, "/runtimeClassName"),
+        ({"autoscaling": {"kind": "keda"}}, "serviceMonitor.enabled"),
+        ({"keysSecret": "a", "serviceMonitor": {"enabled": True}}, "serviceMonitor.keySecret"),
+        ({"settings": {"otel_endpoint": "http://a:4318"}}, "networkPolicy.egress"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -87,6 +93,35 @@ def test_bad_values_are_refused_by_name(values: dict[str, Any], named: str) -> N
 @pytest.mark.deploy
 def test_large_numbers_arrive_as_the_server_reads_them() -> None:
     assert environment("all")["SUMSERVE_MAX_REQUEST_TOKENS"] == "5000000"
+
+
+@needs_tools
+@pytest.mark.deploy
+def test_traces_need_no_egress_where_there_is_no_network_policy() -> None:
+    endpoint = {"otel_endpoint": "http://collector:4318"}
+    (release,) = ask(question({"settings": endpoint, "networkPolicy": {"enabled": False}}))
+    assert "error" not in release, release
+
+
+@needs_tools
+@pytest.mark.deploy
+def test_a_quantity_may_be_a_number_and_arrives_as_a_text_that_is_one() -> None:
+    numbers = {"requests": {"cpu": 0.5}, "limits": {"memory": 4_294_967_296}}
+    (release,) = ask(question({"resources": numbers}))
+    (deployment,) = [one for one in release["objects"] if one["kind"] == "Deployment"]
+    own = deployment["spec"]["template"]["spec"]["containers"][0]["resources"]
+    assert own == {
+        "requests": {"cpu": "0.5", "memory": "1Gi", "ephemeral-storage": "1Gi"},
+        "limits": {"memory": "4294967296"},
+    }
+
+
+@needs_tools
+@pytest.mark.deploy
+def test_a_runtime_class_is_asked_for_where_one_is_named() -> None:
+    own, other = (only(case, "Deployment") for case in ("gpu", "default"))
+    assert own["spec"]["template"]["spec"]["runtimeClassName"] == "nvidia"
+    assert "runtimeClassName" not in other["spec"]["template"]["spec"]
 
 
 @needs_tools

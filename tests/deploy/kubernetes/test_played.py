@@ -173,7 +173,10 @@ def test_it_can_write_to_its_spool_only(played: Played) -> None:
 
 
 def test_its_memory_is_bounded_as_the_chart_says(played: Played) -> None:
-    assert played.inspect(".HostConfig.Memory") == str(2 * 2**30)
+    (container,) = played.deployment["spec"]["template"]["spec"]["containers"]
+    limit = container["resources"]["limits"]["memory"]
+    assert limit.endswith("Gi")
+    assert played.inspect(".HostConfig.Memory") == str(int(limit.removesuffix("Gi")) * 2**30)
 
 
 def test_the_images_own_health_check_finds_it_healthy(played: Played) -> None:
