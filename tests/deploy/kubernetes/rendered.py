@@ -40,6 +40,7 @@ CASES: dict[str, dict[str, Any]] = {
     "hpa": {"autoscaling": {"kind": "hpa"}, "serviceMonitor": {"enabled": True}},
     "claim": {"models": {"existingClaim": "bundles"}, "image": {"digest": f"sha256:{'a' * 64}"}},
     "off": OFF,
+    "workers": {"settings": {"workers": 2, "threads": 1}},
     "gpu": {},
 }
 

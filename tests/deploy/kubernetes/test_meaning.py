@@ -154,12 +154,14 @@ def test_files_that_settings_name_are_mounted_where_they_are_read(case: str) -> 
 def test_streams_are_refused_before_their_volume_is_full(case: str) -> None:
     (volume,) = [one for one in pod(case)["volumes"] if one["name"] == "spool"]
     size = int(volume["emptyDir"]["sizeLimit"].removesuffix("Mi")) * 2**20
-    assert settings(case).max_spool_bytes <= 0.8 * size
+    own = settings(case)
+    assert 0.7 * size <= own.workers * own.max_spool_bytes <= 0.8 * size
     assert server(case)["resources"]["requests"]["ephemeral-storage"] == "1Gi"
 
 
 def test_as_many_threads_run_as_cpus_are_requested(case: str) -> None:
-    assert settings(case).threads == int(server(case)["resources"]["requests"]["cpu"])
+    own = settings(case)
+    assert own.workers * own.threads == int(server(case)["resources"]["requests"]["cpu"])
 
 
 def test_no_rollout_takes_more_pods_than_it_may(case: str) -> None:
