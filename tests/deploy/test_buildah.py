@@ -22,9 +22,13 @@ driver = "overlay"
 graphroot = "{folder}/graph"
 runroot = "{folder}/run"
 """
+INSTALLED = (
+    "import importlib.metadata as m;"
+    "print(*sorted(f'{own.name}=={own.version}' for own in m.distributions()))"
+)
 
 
-def test_buildah_builds_what_docker_builds(tmp_path: Path) -> None:
+def test_buildah_s_image_is_run_as_docker_s_is_and_has_the_same_packages(tmp_path: Path) -> None:
     image, base = built_image(), os.environ.get("BASE_IMAGE")
     if shutil.which("buildah") is None or not base:
         pytest.skip("buildah built nothing: there is no buildah, or BASE_IMAGE names no image")
@@ -42,11 +46,17 @@ def test_buildah_builds_what_docker_builds(tmp_path: Path) -> None:
         run("buildah", "pull", "--quiet", f"docker-archive:{tmp_path}/base.tar")
         run("deploy/image.sh")
         built = json.loads(run("buildah", "inspect", "--type=image", "sumserve:buildah"))
+        own = run("buildah", "from", "--name=sumserve-listed", "sumserve:buildah").strip()
+        inside = "buildah", "run", "--isolation=chroot", "--user=10001", own, "--", "python3", "-c"
+        listed = run(*inside, INSTALLED)
+        run("buildah", "rm", own)
     finally:
         run("buildah", "rmi", "--all", "--force")
         subprocess.run(["umount", f"{tmp_path}/graph/overlay"], capture_output=True)
     wanted = json.loads(docker("image", "inspect", "--format={{json .Config}}", image))
     assert promises(built["Docker"]["config"]) == promises(wanted)
+    lists = ("run", "--rm", "--network=none", "--entrypoint=python3", image, "-c", INSTALLED)
+    assert listed.split() == docker(*lists).split()
 
 
 def promises(config: dict[str, Any]) -> dict[str, Any]:
