@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import Empty, Queue
+from threading import Thread
 from typing import Any
 
 import httpx
@@ -34,33 +38,51 @@ PREDICT = "/v1/models/digit_sum/predict"
 JSON = {"Content-Type": "application/json"}
 
 
-def start(folder: str, port: int, *arguments: str) -> subprocess.Popen[str]:
-    """The application in a cluster of its own, whose files are in a folder."""
+def command(folder: str, port: int, *arguments: str) -> list[str]:
+    """To run the application in a cluster of its own, whose files are in a folder."""
     script = ROOT / "tests" / "deploy" / "ray_cluster.py"
-    return subprocess.Popen(
-        [str(PYTHON), str(script), str(port), folder, *arguments],
-        env=os.environ | {"PYTHONPATH": str(ROOT), "RAY_USAGE_STATS_ENABLED": "0"},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    return [str(PYTHON), str(script), str(port), folder, *arguments]
+
+
+def environment() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str(ROOT), "RAY_USAGE_STATS_ENABLED": "0"}
+
+
+def read(lines: Iterable[str], into: Queue[str | None]) -> None:
+    """Each line as it comes, and None after the last."""
+    for line in lines:
+        into.put(line.strip())
+    into.put(None)
 
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
     url: str
     process: subprocess.Popen[str]
+    errors: Path
+    lines: Queue[str | None] = field(default_factory=Queue)
 
     def wait_for(self, word: str, seconds: float) -> None:
-        """Read what it prints up to that word."""
-        deadline = time.monotonic() + seconds
-        assert self.process.stdout is not None
-        while line := self.process.stdout.readline():
-            if line.strip() == word:
-                return
-            assert time.monotonic() < deadline, f"not {word} in {seconds} s"
-        pytest.fail(f"it ended before it was {word}: {self.process.communicate()[1][-2000:]}")
+        """Take what it prints up to that word; a failure where it is silent, or ends."""
+        deadline, line = time.monotonic() + seconds, ""
+        while line != word:
+            try:
+                said = self.lines.get(timeout=max(0, deadline - time.monotonic()))
+            except Empty:
+                said = None
+            if said is None:
+                pytest.fail(f"not {word} in {seconds} s: {self.errors.read_text()[-2000:]}")
+            line = said
+
+    def end(self) -> None:
+        """Gone, with all that Ray has started, even where it does not listen."""
+        self.process.terminate()
+        try:
+            self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+            raise
 
     def leave(self) -> None:
         """Take the application down, as Ray does."""
@@ -80,17 +102,27 @@ class Cluster:
 def running() -> Iterator[Cluster]:
     """Two replicas that are ready."""
     port = free_port()
-    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
-        own = "min_replicas=2", "max_replicas=2", f"queue_tokens={LONG[0] * LONG[1]}"
-        process = start(folder, port, MODELS, *own)
-        cluster = Cluster(f"http://127.0.0.1:{port}", process)
+    own = "min_replicas=2", "max_replicas=2", f"queue_tokens={LONG[0] * LONG[1]}"
+    with (
+        tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder,
+        tempfile.NamedTemporaryFile("w") as errors,
+    ):
+        process = subprocess.Popen(
+            command(folder, port, MODELS, *own),
+            env=environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,  # not a pipe, which would be full one day
+            text=True,
+            start_new_session=True,
+        )
+        cluster = Cluster(f"http://127.0.0.1:{port}", process, Path(errors.name))
+        Thread(target=read, args=(process.stdout, cluster.lines), daemon=True).start()
         try:
             cluster.wait_for("ready", START_SECONDS)
             yield cluster
         finally:
-            if process.poll() is None:
-                process.terminate()
-            process.communicate(timeout=STOP_SECONDS)
+            cluster.end()
 
 
 @pytest.fixture(scope="module")
@@ -165,10 +197,10 @@ def test_both_replicas_are_asked(cluster: Cluster) -> None:
     ],
 )
 def test_settings_that_are_wrong_stop_it_before_anything_runs(argument: str, named: str) -> None:
-    with start("/nowhere", free_port(), MODELS, argument) as process:
-        _, told = process.communicate(timeout=60)
-    assert process.returncode != 0
-    assert f"SettingsError: {named}" in told
+    given = command("/nowhere", free_port(), MODELS, argument)
+    done = subprocess.run(given, env=environment(), capture_output=True, text=True, timeout=60)
+    assert done.returncode != 0
+    assert f"SettingsError: {named}" in done.stderr
 
 
 def test_what_runs_when_it_is_taken_down_is_answered() -> None:
@@ -181,7 +213,8 @@ def test_what_runs_when_it_is_taken_down_is_answered() -> None:
         deadline = time.monotonic() + 60
         waiting: dict[str, float] = {}
         while sum(waiting.values()) < 2 and time.monotonic() < deadline:
-            waiting |= cluster.counted("sumserve_open_requests")
+            polls = [cluster.counted("sumserve_open_requests") for _ in range(4)]
+            waiting = {own: count for poll in polls for own, count in poll.items()}
         assert sum(waiting.values()) >= 2, "everything was answered before it could be taken down"
         cluster.leave()
         assert [answer.result(120).status_code for answer in answers] == [200] * count
