@@ -12,16 +12,12 @@ from collections.abc import Iterator
 import pytest
 
 from tests.conftest import ROOT
-from tests.deploy.containers import built_image, call, docker
+from tests.deploy.containers import built_image, call, installed
 
 pytestmark = [pytest.mark.container, pytest.mark.deploy]
 
 IMAGE = "sumserve-gpu:test"
 CUDA = ("nvidia-", "onnxruntime")
-INSTALLED = (
-    "import importlib.metadata as m;"
-    "print(*(f'{own.name}=={own.version}' for own in m.distributions()))"
-)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +41,6 @@ def test_without_a_gpu_it_ends_with_1_and_says_why_in_its_last_line(image: str) 
 
 
 def test_what_runs_on_the_gpu_has_the_versions_that_are_pinned(image: str) -> None:
-    run = ("run", "--rm", "--network=none", "--entrypoint=python3", image, "-c", INSTALLED)
-    own = {one for one in docker(*run).split() if one.startswith(CUDA)}
+    own = {one for one in installed(image) if one.startswith(CUDA)}
     assert {one.partition("==")[0] for one in own} > {"onnxruntime-gpu", "nvidia-cudnn-cu13"}
     assert own <= set((ROOT / "constraints.txt").read_text().split())

@@ -8,14 +8,14 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, Queue
 from threading import Thread
-from typing import Any
+from typing import IO, Any
 
 import httpx
 import pytest
@@ -48,10 +48,11 @@ def environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": str(ROOT), "RAY_USAGE_STATS_ENABLED": "0"}
 
 
-def read(lines: Iterable[str], into: Queue[str | None]) -> None:
+def read(pipe: IO[str], into: Queue[str | None]) -> None:
     """Each line as it comes, and None after the last."""
-    for line in lines:
-        into.put(line.strip())
+    with pipe:
+        for line in pipe:
+            into.put(line.strip())
     into.put(None)
 
 
@@ -76,6 +77,8 @@ class Cluster:
 
     def end(self) -> None:
         """Gone, with all that Ray has started, even where it does not listen."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
         self.process.terminate()
         try:
             self.process.wait(STOP_SECONDS)
@@ -117,12 +120,14 @@ def running() -> Iterator[Cluster]:
             start_new_session=True,
         )
         cluster = Cluster(f"http://127.0.0.1:{port}", process, Path(errors.name))
-        Thread(target=read, args=(process.stdout, cluster.lines), daemon=True).start()
+        reader = Thread(target=read, args=(process.stdout, cluster.lines), daemon=True)
+        reader.start()
         try:
             cluster.wait_for("ready", START_SECONDS)
             yield cluster
         finally:
             cluster.end()
+            reader.join(10)
 
 
 @pytest.fixture(scope="module")
