@@ -18,10 +18,11 @@ serve: .venv/serve  ## serve the shipped bundles on 127.0.0.1:8080
 test: .venv/all packages  ## the whole suite, but for what takes containers or minutes
 	$(BIN)/pytest -m "not deploy"
 
-packages:  ## a browser and balancers to test with: on Debian, as root
+packages:  ## a browser, balancers and curl to test with: on Debian, as root
 	tests/bring.sh chromium chromium fonts-liberation
 	tests/bring.sh haproxy haproxy
 	tests/bring.sh nginx nginx-light
+	tests/bring.sh curl curl
 
 lint: .venv/all  ## ruff: rules and format
 	$(BIN)/ruff check $(PACKAGES)
@@ -97,16 +98,20 @@ image:  ## build the container image, with the docker daemon that answers
 test-image: .venv/all  ## run the image and POST to it
 	$(BIN)/pytest -rs -m "container and not deploy" tests/deploy
 
-sbom:  ## what is in the image, with licences -> build/sbom
+sbom:  ## the image's Python packages, with licences -> build/sbom
 	mkdir -p build
-	id=$$(docker create $${IMAGE:-sumserve:dev}) && docker cp $$id:/opt/venv/share/sbom build && \
-		docker rm $$id >/dev/null
+	id=$$(docker create $${IMAGE:-sumserve:dev}) && trap "docker rm $$id >/dev/null" EXIT && \
+		docker cp $$id:/opt/venv/share/sbom build
 	cat build/sbom/licences.tsv
 
 bare-image:  ## the two above on a bare Debian machine, as root: brings its own docker
 	deploy/bare.sh $(MAKE) image test-image
 
-test-deploy: test-faults test-containers test-clusters test-watch  ## all of deploy/; Debian, as root
+test-deploy:  ## all of deploy/, on Debian, as root; one after the other even with -j: they are measured
+	$(MAKE) test-faults
+	$(MAKE) test-containers
+	$(MAKE) test-clusters
+	$(MAKE) test-watch
 
 test-faults: .venv/all packages  ## replicas broken behind the balancers -> build/faults.md
 	tests/bring.sh faketime faketime

@@ -2,9 +2,11 @@
 # Installs what serves into /opt/venv, while an image is built: deploy/install.sh '.[cpu]'
 set -eu
 if [ -s /run/secrets/ca.crt ]; then export PIP_CERT=/run/secrets/ca.crt; fi
-/opt/pip/bin/pip --python /opt/venv/bin/python3 install --constraint constraints.txt "$1"
+# What builds the project's own wheel is held to the same versions; pip has had two names for that.
+PIP_CONSTRAINT=$PWD/constraints.txt PIP_BUILD_CONSTRAINT=$PWD/constraints.txt \
+    /opt/pip/bin/pip --python /opt/venv/bin/python3 install "$1"
 
-# What it is made of, for whoever has to know. The tool is not shipped.
+# Which Python packages it is made of, for whoever has to know. The tool is not shipped.
 python3 -m venv /opt/sbom
 /opt/sbom/bin/pip install --requirement deploy/sbom.txt
 mkdir -p /opt/venv/share/sbom

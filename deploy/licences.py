@@ -51,8 +51,11 @@ def licence(component: dict[str, Any]) -> str | None:
         return STATED.get(name, CUDA)
     found = []
     for said in component.get("licenses", ()):
-        found.append(said.get("expression") or said["license"].get("id"))
-    return next(filter(None, found), None)
+        found.append(said.get("expression") or said.get("license", {}).get("id"))
+    each = list(dict.fromkeys(filter(None, found)))
+    if len(each) > 1:  # all of them bind, unless one says itself that there is a choice
+        each = [f"({one})" if " " in one else one for one in each]
+    return " AND ".join(each) or None
 
 
 if __name__ == "__main__":

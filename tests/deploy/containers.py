@@ -24,6 +24,10 @@ HARDENED = (
     *("--read-only", "--tmpfs=/tmp:rw,size=16m,noexec", "--cap-drop=ALL"),
     *("--security-opt=no-new-privileges", "--memory=512m", "--pids-limit=128"),
 )
+INSTALLED = (  # what Python prints of an environment's distributions
+    "import importlib.metadata as m;"
+    "print(*sorted(f'{own.name}=={own.version}' for own in m.distributions()))"
+)
 
 
 def call(*args: str) -> subprocess.CompletedProcess[str]:
@@ -36,6 +40,12 @@ def docker(*args: str) -> str:
     if done.returncode:
         pytest.fail(f"docker {' '.join(args)}: {done.stderr}")
     return done.stdout.strip()
+
+
+def installed(image: str) -> list[str]:
+    """The distributions in it, each as name==version."""
+    run = ("run", "--rm", "--network=none", f"--entrypoint={PYTHON}", image, "-c", INSTALLED)
+    return docker(*run).split()
 
 
 def built_image() -> str:

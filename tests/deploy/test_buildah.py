@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import ROOT
-from tests.deploy.containers import built_image, docker
+from tests.deploy.containers import INSTALLED, built_image, docker, installed
 
 pytestmark = [pytest.mark.container, pytest.mark.deploy]
 
@@ -24,7 +24,7 @@ runroot = "{folder}/run"
 """
 
 
-def test_buildah_builds_what_docker_builds(tmp_path: Path) -> None:
+def test_buildah_s_image_is_run_as_docker_s_is_and_has_the_same_packages(tmp_path: Path) -> None:
     image, base = built_image(), os.environ.get("BASE_IMAGE")
     if shutil.which("buildah") is None or not base:
         pytest.skip("buildah built nothing: there is no buildah, or BASE_IMAGE names no image")
@@ -42,11 +42,16 @@ def test_buildah_builds_what_docker_builds(tmp_path: Path) -> None:
         run("buildah", "pull", "--quiet", f"docker-archive:{tmp_path}/base.tar")
         run("deploy/image.sh")
         built = json.loads(run("buildah", "inspect", "--type=image", "sumserve:buildah"))
+        own = run("buildah", "from", "--name=sumserve-listed", "sumserve:buildah").strip()
+        inside = "buildah", "run", "--isolation=chroot", "--user=10001", own, "--", "python3", "-c"
+        listed = run(*inside, INSTALLED)
+        run("buildah", "rm", own)
     finally:
         run("buildah", "rmi", "--all", "--force")
         subprocess.run(["umount", f"{tmp_path}/graph/overlay"], capture_output=True)
     wanted = json.loads(docker("image", "inspect", "--format={{json .Config}}", image))
     assert promises(built["Docker"]["config"]) == promises(wanted)
+    assert listed.split() == installed(image)
 
 
 def promises(config: dict[str, Any]) -> dict[str, Any]:

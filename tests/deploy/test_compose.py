@@ -5,115 +5,35 @@ Needs docker-compose, a docker daemon and the image of `make image`.
 
 from __future__ import annotations
 
+import json
 import os
-import shutil
+import re
 import signal
-import subprocess
 import time
-import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from pathlib import Path
 
-import httpx
 import pytest
 
-from benchmarks.process import free_port
 from tests.conftest import ROOT
-from tests.deploy.containers import DOCKER, IMAGE, built_image, docker
+from tests.deploy.composed import FILE, RUN, Project, project
+from tests.deploy.containers import IMAGE, docker
 from tests.service.processes import until
 
+__all__ = ["project"]
 pytestmark = [pytest.mark.container, pytest.mark.deploy]
-
-COMPOSE = shutil.which("docker-compose")
-RUN = ("sumserve-1", "sumserve-2", "haproxy")  # Prometheus and Grafana have no image everywhere
-BALANCER = """
-ARG BASE
-FROM $BASE
-RUN apt-get update -qq && apt-get install -qq -y --no-install-recommends haproxy
-USER haproxy
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Project:
-    name: str
-    port: int
-    environment: dict[str, str]
-
-    def compose(self, *args: str) -> str:
-        """What it prints; the test's failure where it fails."""
-        assert COMPOSE
-        file = str(ROOT / "deploy" / "compose.yaml")
-        command = [COMPOSE, "--project-name", self.name, "--file", file, *args]
-        environment = os.environ | self.environment
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180)
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
-
-    def container(self, service: str) -> str:
-        return self.compose("ps", "--quiet", service)
-
-    def inspect(self, service: str, field: str) -> str:
-        return docker("inspect", "--format", f"{{{{{field}}}}}", self.container(service))
-
-    def predict(self) -> int:
-        """The status of an answer through the balancer."""
-        url = f"http://127.0.0.1:{self.port}/v1/models/digit_sum/predict"
-        body = {"sequences": [[1, 2, 3]]}
-        return httpx.post(url, json=body, trust_env=False, timeout=30).status_code
-
-    def ready(self) -> bool:
-        """Both replicas, as the balancer sees them."""
-        command = ("exec", self.container("haproxy"), "bash", "-c", STATES)
-        return docker(*command).count(",UP,") == 2
-
-
-# What HAProxy knows of the replicas, by the port that only containers reach.
-STATES = (
-    "exec 3<>/dev/tcp/127.0.0.1/8404; printf 'GET /;csv HTTP/1.0\\r\\n\\r\\n' >&3;"
-    " grep ^replicas,replica <&3 || true"
-)
-
-
-@pytest.fixture(scope="module")
-def balancer() -> str:
-    """HAProxy's image: the one named, or one of Debian's package on the base that is used here."""
-    built_image()
-    named, base = os.environ.get("HAPROXY_IMAGE"), os.environ.get("BASE_IMAGE")
-    if named or not base:
-        return named or "haproxy:2.8"
-    build = ("build", "--quiet", "--network=host", "--tag=sumserve-haproxy:test", "-")
-    command = [DOCKER, *build[:-1], f"--build-arg=BASE={base}", build[-1]]
-    environment = os.environ | {"DOCKER_BUILDKIT": "1"}
-    done = subprocess.run(
-        command, input=BALANCER, env=environment, capture_output=True, text=True, timeout=240
-    )
-    assert done.returncode == 0, done.stderr
-    return "sumserve-haproxy:test"
-
-
-@pytest.fixture(scope="module")
-def project(balancer: str) -> Iterator[Project]:
-    if COMPOSE is None:
-        pytest.skip("nothing was composed: there is no docker-compose")
-    port = free_port()
-    ports = {"HTTP_PORT": str(port), "GRPC_PORT": str(free_port())}
-    images = {"IMAGE": IMAGE, "HAPROXY_IMAGE": balancer}
-    project = Project(f"sumserve{uuid.uuid4().hex[:8]}", port, ports | images)
-    try:
-        project.compose("up", "--detach", *RUN)
-        until(project.ready, "the balancer does not see two replicas")
-        yield project
-    finally:
-        project.compose("down", "--volumes")
 
 
 def test_every_service_of_the_file_is_valid(project: Project) -> None:
-    text = project.compose("config")
-    assert {"haproxy", "sumserve-1", "sumserve-2"} <= set(
-        project.compose("config", "--services").split()
-    )
-    assert "read_only: true" in text
+    services = set(project.compose("config", "--services").split())
+    assert services == {*RUN, "prometheus", "grafana"}
+
+
+def test_the_request_that_the_file_itself_names_is_answered(project: Project) -> None:
+    (command,) = re.findall(r"^#     (curl .*)$", FILE.read_text(), re.M)
+    (total,) = json.loads(project.run(command))["outputs"][0]
+    assert total == pytest.approx(6, abs=0.25)
 
 
 def test_a_request_through_the_balancer_is_answered(project: Project) -> None:
@@ -127,6 +47,12 @@ def test_only_the_balancer_is_reached_from_outside_and_from_this_machine_only(
     assert published["sumserve-1"] == published["sumserve-2"] == "{}"
     assert published["haproxy"].count('"HostIp":"127.0.0.1"') == 2
     assert published["haproxy"].count("HostPort") == 2
+
+
+@pytest.mark.parametrize("service", RUN)
+def test_every_container_is_bounded(project: Project, service: str) -> None:
+    assert int(project.inspect(service, ".HostConfig.Memory")) >= 512 * 2**20
+    assert 0 < int(project.inspect(service, ".HostConfig.PidsLimit")) <= 256
 
 
 @pytest.mark.parametrize("service", RUN)
@@ -157,16 +83,75 @@ def test_a_replica_s_container_that_is_killed_is_started_again_and_requests_are_
     assert statuses | {project.predict()} == {200}
 
 
-def test_a_replica_that_comes_back_with_another_address_is_found(project: Project) -> None:
-    address = "range .NetworkSettings.Networks}}{{.IPAddress}}{{end"
-    before = project.inspect("sumserve-1", address)
-    squatter = f"{project.name}-squatter"
-    docker("rm", "--force", project.container("sumserve-1"))
-    network = f"--network={project.name}_default"
-    docker("run", "--detach", f"--name={squatter}", network, IMAGE)
+ADDRESS = "range .NetworkSettings.Networks}}{{.IPAddress}}{{end"
+
+
+@contextmanager
+def squatting(project: Project) -> Iterator[str]:
+    """The address that a container has which serves nothing, in the replicas' network."""
+    name, network = f"{project.name}-squatter", f"--network={project.name}_replicas"
+    options = ("--detach", f"--name={name}", network, "--entrypoint=python3")
+    docker("run", *options, IMAGE, "-c", "import time; time.sleep(600)")
     try:
+        yield docker("inspect", "--format", f"{{{{{ADDRESS}}}}}", name)
+    finally:
+        docker("rm", "--force", name)
+
+
+def test_a_replica_that_comes_back_with_another_address_is_found(project: Project) -> None:
+    before = project.inspect("sumserve-1", ADDRESS)
+    docker("rm", "--force", project.container("sumserve-1"))
+    with squatting(project) as taken:
+        assert taken == before
+        until(lambda: project.states()[0] != "UP", "it is not missed")
         project.compose("up", "--detach", "--no-deps", "sumserve-1")
         until(project.ready, "it is not found")
-        assert project.inspect("sumserve-1", address) != before
-    finally:
-        docker("rm", "--force", squatter)
+        assert project.inspect("sumserve-1", ADDRESS) != before
+    assert project.predict() == 200
+
+
+def test_a_replica_s_only_network_is_one_that_docker_lets_nothing_out_of(project: Project) -> None:
+    """By docker's own word: where a daemon has no iptables nothing can be tried."""
+    (own,) = json.loads(project.inspect("sumserve-1", "json .NetworkSettings.Networks"))
+    assert docker("network", "inspect", "--format={{.Internal}}", own) == "true"
+
+
+def console(holding: str) -> str:
+    """The runbook's commands for the compose project that have some words in them."""
+    text = (ROOT / "deploy" / "RUNBOOK.md").read_text()
+    blocks = re.findall(r"^```console\n(.*?)^```$", text, re.M | re.S)
+    (block,) = [one for one in blocks if holding in one]
+    return "".join(line for line in block.splitlines(True) if "kubectl" not in line)
+
+
+def test_the_runbook_s_addresses_lead_to_a_replica_the_balancer_and_a_log(
+    project: Project, tmp_path: Path
+) -> None:
+    script = console("address()").replace("replica.log", str(tmp_path / "replica.log"))
+    printed = project.run(script + 'curl -sf "$SERVER/metrics" "$BALANCER/metrics"; cat "$LOG"')
+    assert "\nsumserve_ready 1" in printed
+    assert "\nhaproxy_server_status{" in printed
+    assert '"logger":"sumserve' in printed
+
+
+def test_the_runbook_says_how_a_replica_ended(project: Project) -> None:
+    assert re.fullmatch(r"false 0 \d+\n", project.run(console("OOMKilled")))
+
+
+def test_the_runbook_names_who_was_refused_by_the_balancer_s_log(project: Project) -> None:
+    """Nobody was: so whoever was answered, in the same way."""
+    assert project.predict() == 200
+    printed = project.run(console("$6 == 429").replace("429", "200"))
+    assert re.search(r"^ +\d+ [\d.]+$", printed, re.M)
+
+
+def test_the_runbook_s_cold_rollout_makes_every_replica_anew(project: Project) -> None:
+    """But for --wait, which docker-compose 1.29 has not: so it is waited for here."""
+    script = console("--force-recreate")
+    assert "--wait" in script
+    before = {project.container(name) for name in RUN[:2]}
+    for line in script.replace("--wait ", "").splitlines():
+        project.run(line)
+        until(project.ready, "they do not come back")
+    assert not before & {project.container(name) for name in RUN[:2]}
+    assert project.predict() == 200

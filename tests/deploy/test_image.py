@@ -115,7 +115,7 @@ def test_docker_stop_ends_it_with_exit_code_zero(image: str) -> None:
         assert container.state("ExitCode") == "0", container.log()
 
 
-def test_it_runs_as_any_user_and_is_ready_soon(
+def test_it_runs_as_any_user_and_its_start_is_measured(
     image: str, record_property: Callable[[str, object], None]
 ) -> None:
     with running("--user=12345:12345", "--pids-limit=64") as container:
@@ -166,7 +166,7 @@ def test_what_it_does_not_know_of_is_named_before_it_serves(image: str) -> None:
     assert "SUMSERVE_PORT" in done.stderr
 
 
-def test_nothing_in_it_reports_home(image: str) -> None:
+def test_telemetry_of_onnxruntime_is_switched_off(image: str) -> None:
     code = "import onnxruntime, os; print(os.environ['ORT_DISABLE_TELEMETRY'])"
     run = ("run", "--rm", "--network=none", f"--entrypoint={PYTHON}", image, "-c", code)
     done = call(*run)

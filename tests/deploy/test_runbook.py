@@ -7,8 +7,11 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -31,9 +34,9 @@ def sections() -> dict[str, str]:
     return {title: text for _, title, text in SECTION.findall(RUNBOOK.read_text())}
 
 
-def alerts() -> dict[str, Mapping[str, str]]:
+def alerts() -> dict[str, Mapping[str, Any]]:
     groups = yaml.safe_load((FOLDER / "alerts.yml").read_text())["groups"]
-    return {rule["alert"]: rule["annotations"] for group in groups for rule in group["rules"]}
+    return {rule["alert"]: rule for group in groups for rule in group["rules"]}
 
 
 def anchor(title: str) -> str:
@@ -42,6 +45,23 @@ def anchor(title: str) -> str:
 
 
 PRELUDE = BLOCK.findall(RUNBOOK.read_text())[0]
+QUOTED = [
+    ("SumserveDown", "for a minute", ("for", "1m")),
+    ("SumserveNotReady", "for two minutes", ("for", "2m")),
+    ("SumserveErrors", "More than 1 %", ("expr", "> 0.01")),
+    ("SumserveDeadlines", "More than 5 %", ("expr", "> 0.05")),
+    ("SumserveRefusing", "More than 5 %", ("expr", "> 0.05")),
+    ("SumserveQueueing", "over 2 s", ("expr", "> 2")),
+    ("SumserveSlow", "over a second", ("expr", "> 1")),
+    ("SumserveMemoryGrows", "a quarter more than two hours ago", ("expr", "> 1.25")),
+    ("SumserveLoopLate", "a quarter of a second late", ("expr", "> 0.25")),
+    ("SumserveInputDrifts", "more than one spread", ("expr", "> 1")),
+    ("SumserveInputUnknown", "Over a tenth", ("expr", "> 0.1")),
+    ("BalancerReplicaOut", "for a minute", ("for", "1m")),
+    ("BalancerRetrying", "Over 1 %", ("expr", "> 0.01")),
+    ("BalancerErrors", "Over 1 %", ("expr", "> 0.01")),
+]
+SILENT = {"SumserveWorkerDown"}  # with one worker there is no other
 BLOCKS = [(title, block) for title, text in sections().items() for block in BLOCK.findall(text)]
 
 
@@ -60,6 +80,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
         + entry_text("ops", other, "admin", None, None)
     )
     settings = {"keys": keys, "versions": 2, "drift_tokens": 64, "grace_seconds": 2}
+    settings["queue_requests"] = 1
     with ExitStack() as stack:
         server = stack.enter_context(ServerProcess(models, **settings))
         about = {"SERVER": server.url, "KEY": client, "OPS": admin, "KEYS": str(keys)}
@@ -70,13 +91,25 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
             stack.enter_context(balancing([server], port, stats))
             about["BALANCER"] = f"http://127.0.0.1:{stats}"
             until(lambda: _answers(port), "HAProxy did not start")
-        httpx.post(
-            f"{server.url}/v1/models/digit_sum/predict",
-            json={"sequences": [[1, 2]]},
-            headers={"X-API-Key": client},
-        )
+        statuses = partial(_asked, server.url, client)
+        assert statuses(1) == {200}
+        assert statuses(1, timeout="1e-6") == {504}
+        until(lambda: 429 in statuses(8), "nobody is refused")
         path = f"{Path(SUMSERVE).parent}:{os.environ['PATH']}"
         yield {**os.environ, **about, "PATH": path}
+
+
+def _asked(url: str, key: str, count: int, timeout: str = "60") -> set[int]:
+    """The statuses of so many predictions at a time."""
+
+    def ask(_: int) -> int:
+        path, headers = "/v1/models/digit_sum/predict", {"X-API-Key": key}
+        headers["X-Request-Timeout"] = timeout
+        body = {"sequences": [[1, 2] * 5000]}
+        return httpx.post(url + path, json=body, headers=headers, timeout=60).status_code
+
+    with ThreadPoolExecutor(count) as clients:
+        return set(clients.map(ask, range(count)))
 
 
 def _answers(port: int) -> bool:
@@ -86,10 +119,18 @@ def _answers(port: int) -> bool:
         return False
 
 
+def test_every_metric_that_is_asked_for_has_a_sample(environment: dict[str, str]) -> None:
+    asked = set(re.findall(r"metric (sumserve_\w+|process_\w+)", RUNBOOK.read_text()))
+    key = {"X-API-Key": environment["KEY"]}
+    page = httpx.get(f"{environment['SERVER']}/metrics", headers=key).text
+    there = set(re.findall(r"^(\w+)", page, re.M))
+    assert asked - there == {"sumserve_worker_up"}  # of several workers only
+
+
 @pytest.mark.parametrize(
     ("title", "block"), BLOCKS, ids=[f"{i} {title}" for i, (title, _) in enumerate(BLOCKS)]
 )
-def test_a_block_of_the_runbook_does_what_it_says(
+def test_a_block_of_the_runbook_does_what_it_says_and_shows_something(
     title: str, block: str, environment: dict[str, str]
 ) -> None:
     """In their order: a version comes and goes, and the last one stops the server."""
@@ -100,6 +141,7 @@ def test_a_block_of_the_runbook_does_what_it_says(
         command, env=environment, capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0, (title, done.stdout, done.stderr)
+    assert done.stdout.strip() or title in SILENT
 
 
 def test_blocks_that_are_run_are_many_and_the_last_one_stops_the_server() -> None:
@@ -125,10 +167,19 @@ def test_every_alert_has_a_section_and_every_section_of_alerts_an_alert() -> Non
 def test_every_alert_names_its_section() -> None:
     titles = {anchor(title) for title in sections()}
     for name, said in alerts().items():
-        file, _, section = said["runbook_url"].partition("#")
+        file, _, section = said["annotations"]["runbook_url"].partition("#")
         assert (ROOT / file) == RUNBOOK
         assert section == name.lower()
         assert section in titles
+
+
+@pytest.mark.parametrize(("title", "words", "rule"), QUOTED)
+def test_what_the_runbook_says_of_an_alert_is_what_fires_it(
+    title: str, words: str, rule: tuple[str, str]
+) -> None:
+    field, value = rule
+    assert words in sections()[title]
+    assert re.search(rf"{re.escape(value)}(?![.\d])", alerts()[title][field])
 
 
 def test_every_link_of_the_runbook_leads_somewhere() -> None:

@@ -1,4 +1,4 @@
-"""What the image is made of, as it says itself: everything has a licence, and none binds others."""
+"""The image's Python packages, as it says itself: each has a licence, and none binds others."""
 
 from __future__ import annotations
 
@@ -40,6 +40,25 @@ def test_words_of_a_licence_give_way_to_its_spdx_expression(tmp_path: Path) -> N
     assert one["licenses"] == [{"expression": "MIT"}]
 
 
+def test_every_licence_that_a_package_states_is_kept_and_choices_stay_choices(
+    tmp_path: Path,
+) -> None:
+    mit, gpl = {"license": {"id": "MIT"}}, {"license": {"id": "GPL-3.0-only"}}
+    choice = {"expression": "MIT OR Apache-2.0"}, {"license": {"id": "Zlib"}}
+    done = completed(tmp_path, component("one", mit, gpl, mit), component("two", *choice))
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "licences.tsv").read_text().splitlines() == [
+        "one\t1\tMIT AND GPL-3.0-only",
+        "two\t1\t(MIT OR Apache-2.0) AND Zlib",
+    ]
+
+
+def test_an_entry_of_neither_form_is_no_licence_and_no_traceback(tmp_path: Path) -> None:
+    done = completed(tmp_path, component("strange", {"acknowledgement": "declared"}))
+    assert done.returncode == 1
+    assert done.stderr == "licences: not known in SPDX's words: strange\n"
+
+
 def test_a_package_whose_licence_nobody_knows_is_named_and_stops_the_build(tmp_path: Path) -> None:
     words = {"license": {"name": "ask me"}}
     done = completed(tmp_path, component("strange", words), component("numpy"))
@@ -49,7 +68,7 @@ def test_a_package_whose_licence_nobody_knows_is_named_and_stops_the_build(tmp_p
 
 
 @pytest.mark.container
-def test_every_package_of_the_image_is_in_its_bill_and_none_binds_others() -> None:
+def test_every_python_package_of_the_image_is_in_its_bill_and_none_binds_others() -> None:
     image = built_image()
     code = (
         "import importlib.metadata as m, json;"

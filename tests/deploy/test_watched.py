@@ -1,4 +1,4 @@
-"""A real Prometheus watches two real replicas and the shipped HAProxy, by compose.yml."""
+"""A real Prometheus watches two real replicas and the shipped HAProxy, as in compose."""
 
 from __future__ import annotations
 
@@ -13,11 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
-import yaml
 
 from benchmarks.process import ServerProcess, free_port
 from tests.conftest import ROOT, SHIPPED
@@ -62,7 +60,7 @@ def balancing(replicas: list[ServerProcess], port: int, stats: int) -> Iterator[
 
 def configure(folder: Path, addresses: dict[str, str]) -> None:
     """What ships, for these addresses, and in a hurry."""
-    text = (FOLDER / "compose.yml").read_text()
+    text = (FOLDER / "prometheus-compose.yml").read_text()
     changes = addresses | {"_interval: 15s": "_interval: 1s", "_timeout: 10s": "_timeout: 1s"}
     for before, after in changes.items():
         assert before in text
@@ -144,42 +142,3 @@ def test_a_replica_that_hangs_is_an_alert_of_both_and_no_other(watched: Watched)
         hung.send_signal(signal.SIGCONT)
     until(lambda: not watched.fires("BalancerReplicaOut"), "it does not come back")
     assert {own["name"] for own in firing} == {"BalancerReplicaOut", "SumserveDown"}
-
-
-def services() -> Any:
-    return yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())["services"]
-
-
-def test_compose_scrapes_the_replicas_and_the_balancer_that_it_starts() -> None:
-    scraped = yaml.safe_load((FOLDER / "compose.yml").read_text())["scrape_configs"]
-    found = {job["job_name"]: job["static_configs"][0]["targets"] for job in scraped}
-    started = [name for name in services() if name.startswith("sumserve")]
-    assert found["sumserve"] == [f"{name}:8080" for name in started]
-    assert found["haproxy"] == [f"haproxy:{services()['haproxy']['environment']['STATS_PORT']}"]
-
-
-@pytest.mark.parametrize("name", ["prometheus", "grafana"])
-def test_what_watches_is_as_closed_as_what_is_watched(name: str) -> None:
-    own = services()[name]
-    assert own["read_only"]
-    assert own["cap_drop"] == ["ALL"]
-    assert own["security_opt"] == ["no-new-privileges:true"]
-    assert own["mem_limit"]
-    assert all(port.startswith("127.0.0.1:") for port in own["ports"])
-
-
-def test_nobody_can_log_in_to_grafana() -> None:
-    about = services()["grafana"]["environment"]
-    assert about["GF_AUTH_ANONYMOUS_ORG_ROLE"] == "Viewer"
-    assert about["GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"] == "true"
-    assert (about["GF_AUTH_BASIC_ENABLED"], about["GF_AUTH_DISABLE_LOGIN_FORM"]) == (
-        "false",
-        "true",
-    )
-
-
-def test_grafana_asks_the_prometheus_that_compose_starts() -> None:
-    source = FOLDER / "grafana" / "provisioning" / "datasources" / "prometheus.yml"
-    (own,) = yaml.safe_load(source.read_text())["datasources"]
-    assert own["url"] == "${PROMETHEUS_URL}"
-    assert services()["grafana"]["environment"]["PROMETHEUS_URL"] == "http://prometheus:9090"
