@@ -22,6 +22,7 @@ packages:  ## a browser, balancers and curl to test with: on Debian, as root
 	tests/bring.sh chromium chromium fonts-liberation
 	tests/bring.sh haproxy haproxy
 	tests/bring.sh nginx nginx-light
+	tests/bring.sh envsubst gettext-base
 	tests/bring.sh curl curl
 
 lint: .venv/all  ## ruff: rules and format
@@ -108,6 +109,7 @@ bare-image:  ## the two above on a bare Debian machine, as root: brings its own 
 	deploy/bare.sh $(MAKE) image test-image
 
 test-deploy:  ## all of deploy/, on Debian, as root; one after the other even with -j: they are measured
+	rm -f build/faults.md
 	$(MAKE) test-faults
 	$(MAKE) test-containers
 	$(MAKE) test-clusters
@@ -154,7 +156,9 @@ build/ray/done: Makefile $(SOURCES)
 # Debian's package would start a service: it is unpacked, not installed.
 build/prometheus/done:
 	mkdir -p build/prometheus
-	cd build/prometheus && apt-get download -qq prometheus && dpkg-deb --extract prometheus_*.deb .
+	apt-get update -qq
+	cd build/prometheus && rm -f prometheus_*.deb && \
+		apt-get download -qq prometheus && dpkg-deb --extract prometheus_*.deb .
 	touch $@
 
 clean:
