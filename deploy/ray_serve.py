@@ -16,9 +16,10 @@ from ray.serve import Application
 from starlette.types import ASGIApp
 
 from service.api import create_app
-from service.configuration import PREFIX, load_settings
+from service.configuration import load_settings
 from service.device import Device
 from service.errors import SettingsError
+from service.given import PREFIX
 from service.keys import load_keys
 from service.readiness import LAST_STEP_SECONDS
 from service.server import load

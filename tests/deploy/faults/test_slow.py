@@ -20,7 +20,7 @@ from tests.deploy.faults.slowed import Slowed
 SLOW = 0.2  # seconds
 ROUNDS = 3
 SHORT = (1, 20, 70, 200, 700)
-IDLE, TRICKLING, HALF = 500, 100, 100
+IDLE, STALLED, HALF = 500, 100, 100
 
 
 def asked(balanced: Balanced, questions: list[Question], count: int, clients: int) -> Tally:
@@ -70,9 +70,9 @@ def test_a_slow_replica_gets_less_and_all_are_answered(measured: Measured) -> No
 
 @contextmanager
 def crowd(balanced: Balanced) -> Iterator[None]:
-    """Connections that are idle, that have sent half a head, and whose bodies take for ever."""
+    """Connections that are idle, that have sent half a head, and whose bodies stall."""
     head, body = Question.drawn(700).prepared.split(b"\r\n\r\n")
-    kinds = {b"": IDLE, head[:30]: HALF, head + b"\r\n\r\n" + body[:100]: TRICKLING}
+    kinds = {b"": IDLE, head[:30]: HALF, head + b"\r\n\r\n" + body[:100]: STALLED}
     with ExitStack() as stack:
         for sent, count in kinds.items():
             for _ in range(count):
@@ -93,7 +93,7 @@ def test_slow_and_idle_clients_cost_the_others_nothing(measured: Measured) -> No
             ratios.append(among.p99() / alone.p99())
             failed += alone.failed + among.failed
     measured(
-        f"{TRICKLING} slow bodies, {HALF} half heads, {IDLE} idle connections",
+        f"{STALLED} bodies that stall, {HALF} half heads, {IDLE} idle connections",
         f"p99 of the others {statistics.median(ratios):.2f} of without ({min(ratios):.2f} to "
         f"{max(ratios):.2f}), {len(failed)} failed",
     )
