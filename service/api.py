@@ -58,7 +58,8 @@ def create_app(
             yield {
                 REFUSED: service.metrics.refused,
                 CONNECTED: service.engine.connected,
-                PATIENCE: service.settings.body_seconds,
+                # Longer than whoever waits for their reader: those can say what happened.
+                PATIENCE: 2 * service.settings.body_seconds,
             }
             lag.stop()
         watching.cancel()

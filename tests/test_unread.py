@@ -24,7 +24,7 @@ TOKENS = 200_000  # their answer is of eight megabytes: no socket takes it all
 @pytest.fixture(scope="module")
 def hurried() -> Iterator[ServerProcess]:
     """One that waits some seconds for who reads nothing."""
-    settings = {"body_seconds": 5, "keep_alive_seconds": 1, "grace_seconds": 0}
+    settings = {"body_seconds": 3, "keep_alive_seconds": 1, "grace_seconds": 0}
     with ServerProcess(SHIPPED, **settings) as process:
         yield process
 
