@@ -20,8 +20,8 @@ import yaml
 from benchmarks.process import SUMSERVE, ServerProcess, free_port
 from service.keys import entry_text, new_key
 from tests.conftest import ROOT, SHIPPED
+from tests.deploy.haproxy import balancing
 from tests.deploy.monitoring import FOLDER
-from tests.deploy.test_watched import balancing
 from tests.service.harms import vouch
 from tests.service.processes import until
 
@@ -88,7 +88,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
         about |= {"PID": str(server.process.pid), "LOG": f"/proc/{server.process.pid}/fd/2"}
         if shutil.which("haproxy"):
             port, stats = free_port(), free_port()
-            stack.enter_context(balancing([server], port, stats))
+            stack.enter_context(balancing([server.port], port, stats_port=stats))
             about["BALANCER"] = f"http://127.0.0.1:{stats}"
             until(lambda: _answers(port), "HAProxy did not start")
         statuses = partial(_asked, server.url, client)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,12 +15,12 @@ import httpx
 import pytest
 
 from benchmarks.process import ServerProcess, free_port
-from tests.conftest import ROOT, SHIPPED
+from tests.conftest import SHIPPED
+from tests.deploy.haproxy import balancing
 from tests.deploy.monitoring import FOLDER, expressions, filled
 from tests.deploy.prometheus import PROMETHEUS, Prometheus, running
 from tests.service.processes import until
 
-HAPROXY = ROOT / "deploy" / "haproxy" / "haproxy.cfg"
 BALANCER = re.compile(r"\bhaproxy_[a-z_]+\b")
 REPLICAS = {"sumserve-1:8080": "REPLICA_1", "sumserve-2:8080": "REPLICA_2"}
 
@@ -42,20 +39,6 @@ class Watched:
     def fires(self, alert: str) -> bool:
         (own,) = [rule for rule in self.prometheus.judged() if rule["name"] == alert]
         return bool(own["state"] == "firing")
-
-
-@contextmanager
-def balancing(replicas: list[ServerProcess], port: int, stats: int) -> Iterator[None]:
-    """HAProxy as it ships, before them."""
-    about = {"ADDRESS": "127.0.0.1", "PORT": str(port), "STATS_PORT": str(stats)}
-    about |= {f"REPLICA_{i}": f"127.0.0.1:{own.port}" for i, own in enumerate(replicas, 1)}
-    command = ["haproxy", "-f", str(HAPROXY), "-db"]
-    process = subprocess.Popen(command, env=os.environ | about, stdout=subprocess.DEVNULL)
-    try:
-        yield
-    finally:
-        process.terminate()
-        process.wait(20)
 
 
 def configure(folder: Path, addresses: dict[str, str]) -> None:
@@ -84,7 +67,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     with (
         ServerProcess(SHIPPED, grace_seconds=0) as one,
         ServerProcess(SHIPPED, grace_seconds=0) as other,
-        balancing([one, other], port, stats),
+        balancing([one.port, other.port], port, stats_port=stats),
     ):
         addresses = dict(
             zip(REPLICAS, [f"127.0.0.1:{own.port}" for own in (one, other)], strict=True)

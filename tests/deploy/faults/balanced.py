@@ -20,13 +20,12 @@ import pytest
 
 from benchmarks.process import ServerProcess, free_port
 from tests.conftest import ROOT, SHIPPED
+from tests.deploy.haproxy import COMMAND, HERE, environment
 
-HAPROXY = ROOT / "deploy" / "haproxy" / "haproxy.cfg"
 NGINX = ROOT / "deploy" / "nginx" / "nginx.conf.template"
 READY = "/v2/health/ready"
 KINDS = ["haproxy", pytest.param("nginx", marks=pytest.mark.deploy)]
 BALANCERS = pytest.mark.parametrize("kind", KINDS)
-HERE = "127.0.0.1"
 
 
 class Replica(ServerProcess):
@@ -78,10 +77,10 @@ class Balanced:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             self.replicas = [stack.enter_context(replica) for replica in self._made]
             self._log = stack.enter_context((folder / "log").open("w+"))
-            command, environment = self._command(folder)
+            command, own = self._command(folder)
             self.process = subprocess.Popen(
                 command,
-                env=os.environ | environment,
+                env=os.environ | own,
                 stdout=self._log,
                 stderr=self._log,
                 start_new_session=True,
@@ -109,14 +108,13 @@ class Balanced:
         return metric(f"http://{HERE}:{self.stats_port}", "haproxy_server_status", labels) == 1
 
     def _command(self, folder: Path) -> tuple[Sequence[str], Mapping[str, str]]:
-        about = {"ADDRESS": HERE, "PORT": str(self.port)}
-        for i, replica in enumerate(self.replicas, 1):
-            about[f"REPLICA_{i}"] = f"{HERE}:{self._reached(replica)}"
-            about[f"GRPC_{i}"] = f"{HERE}:{replica.grpc_port}"
-        if self._kind == "haproxy":
-            about |= {"GRPC_PORT": str(self.grpc_port), "STATS_PORT": str(self.stats_port)}
-            return ["haproxy", "-f", str(HAPROXY), "-db"], about
-        return _nginx(folder, about), {}
+        reached = [self._reached(replica) for replica in self.replicas]
+        ports = {"grpc_port": self.grpc_port, "stats_port": self.stats_port}
+        about = environment(reached, self.port, **ports)
+        if self._kind == "nginx":
+            return _nginx(folder, about), {}
+        grpc = {f"GRPC_{i}": f"{HERE}:{r.grpc_port}" for i, r in enumerate(self.replicas, 1)}
+        return COMMAND, {**about, **grpc}
 
     def _stop(self) -> None:
         self.process.terminate()  # at once, and nginx takes its workers along

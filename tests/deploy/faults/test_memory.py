@@ -7,9 +7,7 @@ in. A JSON body takes several times its size while it is parsed.
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -21,34 +19,25 @@ import httpx
 import pytest
 
 from benchmarks.process import free_port
-from tests.conftest import ROOT
 from tests.deploy.containers import Container, built_image, docker, running
 from tests.deploy.faults.clients import JSON, questions
 from tests.deploy.faults.conftest import Measured
 from tests.deploy.faults.harm import harmed
+from tests.deploy.haproxy import balancing
 from tests.service.processes import until
 
 pytestmark = [pytest.mark.container, pytest.mark.deploy]
 
-HAPROXY = ROOT / "deploy" / "haproxy" / "haproxy.cfg"
 LARGE = b'{"sequences": [[' + b",".join([b"[0.1234, 0.1234, 0.1234]"] * 2_400_000) + b"]]}"  # 60 MB
 
 
 @contextmanager
 def balanced(*replicas: Container) -> Iterator[int]:
     """The port of HAProxy, configured as shipped."""
-    about = {f"REPLICA_{i}": f"127.0.0.1:{own.port}" for i, own in enumerate(replicas, 1)}
     port = free_port()
-    environment = os.environ | about | {"ADDRESS": "127.0.0.1", "PORT": str(port)}
-    process = subprocess.Popen(
-        ["haproxy", "-db", "-f", str(HAPROXY)], env=environment, stdout=subprocess.DEVNULL
-    )
-    try:
+    with balancing([own.port for own in replicas], port):
         until(Container("balancer", port, 0.0).is_ready, "nothing is balanced")
         yield port
-    finally:
-        process.kill()
-        process.wait()
 
 
 def exhaust(container: Container) -> float:
